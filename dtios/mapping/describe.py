@@ -1,0 +1,188 @@
+"""One machine: the profiles that match inside it applied to what lies there."""
+
+from dataclasses import replace
+from typing import Any
+
+from dtios.mapping.conversion import Conversion
+from dtios.mapping.discovery import Found, Matches
+from dtios.mapping.facts import BrowseFacts, NodeKind
+from dtios.mapping.identify import identify
+from dtios.mapping.layout import Entry, Layout
+from dtios.mapping.mapped import MappedMachine, MappedSignal, MappedSkill, StatePoint
+from dtios.mapping.method_skills import plain_method_skill
+from dtios.mapping.profile import SignalRule
+from dtios.mapping.profile_library import GENERIC, LoadedProfile
+from dtios.mapping.skill_parts import BuiltSkill, NotBuilt, Place
+from dtios.mapping.skills import build_skill
+from dtios.mapping.states import packml_point, unit_mode_point
+from dtios.model.datatypes import ANY_RANK, BuiltinType, ValueType
+from dtios.model.machine import Identification, Machine, Range, Signal, Skill
+
+__all__ = ["describe"]
+
+_ANYTHING = ValueType(BuiltinType.Variant, rank=ANY_RANK)
+
+
+def describe(facts: BrowseFacts, found: Found, name: str, matches: Matches) -> MappedMachine:
+    """Never fails for what a machine lacks: that becomes a note."""
+    return _Description(facts, found, matches).machine(name)
+
+
+class _Description:
+    def __init__(self, facts: BrowseFacts, found: Found, matches: Matches) -> None:
+        self._endpoint = facts.endpoint
+        self._found = found
+        self._layout = Layout(found.node, found.outside, deep=found.deep)
+        self._places = [
+            Place(self._layout, entry, profile)
+            for entry in self._layout
+            if entry.node.kind is NodeKind.OBJECT
+            for profile in matches.of(entry.node)
+        ]
+        self._notes = list(facts.notes)
+        self._signals: dict[str, Signal] = {}
+        self._wiring: dict[str, MappedSignal] = {}
+        self._paths: dict[int, str] = {}
+        self._skills: dict[str, Skill] = {}
+        self._mapped: dict[str, MappedSkill] = {}
+        self._claimed: set[int] = set()
+
+    def machine(self, name: str) -> MappedMachine:
+        self._add_signals()
+        self._add_profile_skills()
+        self._add_methods()
+        identification = self._identification()
+        state = self._point("packml")
+        unit_mode = self._point("unit_mode")
+        profiles = dict.fromkeys(place.profile.name for place in self._places)
+        machine = Machine(
+            name,
+            self._endpoint,
+            identification.product_instance_uri or f"{self._endpoint}/{self._found.path}",
+            self._found.path,
+            tuple(profiles) or (GENERIC,),
+            identification,
+            tuple(self._signals.values()),
+            tuple(self._skills.values()),
+            tuple(self._notes),
+        )
+        return MappedMachine(machine, self._wiring, self._mapped, state, unit_mode)
+
+    # --- signals -------------------------------------------------------------------------------------------------------------
+
+    def _add_signals(self) -> None:
+        rules = self._signal_rules()
+        own_names = {r.name for _, r in rules.values() if r.name is not None}
+        for entry in self._layout:
+            if entry.node.kind is not NodeKind.VARIABLE:
+                continue
+            _, rule = rules.get(id(entry.node), (None, None))
+            path = entry.path if rule is None or rule.name is None else rule.name
+            if path in self._signals or (path == entry.path and path in own_names):
+                path = self._free(entry.path, self._signals.keys() | own_names)
+            self._add_signal(entry, path, rule)
+
+    def _free(self, path: str, taken: Any) -> str:
+        number = 1
+        free = path
+        while free in taken:
+            number += 1
+            free = f"{path}#{number}"
+        return free
+
+    def _signal_rules(self) -> dict[int, tuple[LoadedProfile, SignalRule]]:
+        found: dict[int, tuple[LoadedProfile, SignalRule]] = {}
+        for place in self._places:
+            for rule in place.profile.rules.signals:
+                entry = place.find(rule.path)
+                if entry is None or entry.node.kind is not NodeKind.VARIABLE:
+                    self._missing(place, f"no signal {rule.path}")
+                else:
+                    found[id(entry.node)] = (place.profile, rule)
+        return found
+
+    def _missing(self, place: Place, what: str) -> None:
+        where = place.entry.path or place.entry.node.name.name
+        self._notes.append(f"profile {place.profile.name}: there is {what} below {where}")
+
+    def _add_signal(self, entry: Entry, path: str, rule: SignalRule | None) -> None:
+        node = entry.node
+        wire = node.type or _ANYTHING
+        signal = Signal(path, node.address, wire, node.access, node.unit, node.range, None, node.description)
+        conversion = None
+        if rule is not None:
+            signal, conversion = _apply(rule, signal)
+        self._signals[path] = signal
+        self._wiring[path] = MappedSignal(node.address, wire, conversion)
+        self._paths[id(node)] = path
+
+    # --- skills --------------------------------------------------------------------------------------------------------------
+
+    def _add_profile_skills(self) -> None:
+        for place in self._places:
+            for rule in place.profile.rules.skills:
+                try:
+                    self._add_skill(build_skill(rule, place))
+                except NotBuilt as reason:
+                    what = rule.name or rule.binding
+                    self._notes.append(f"profile {place.profile.name}: no skill {what}: {reason}")
+
+    def _add_skill(self, built: BuiltSkill) -> None:
+        path = self._free(built.skill.path, self._skills)
+        self._skills[path] = replace(built.skill, path=path)
+        self._mapped[path] = built.mapped
+        self._claimed.update(id(node) for node in built.claimed)
+
+    def _add_methods(self) -> None:
+        for entry in self._layout:
+            if entry.node.kind is NodeKind.METHOD and id(entry.node) not in self._claimed:
+                self._add_skill(plain_method_skill(entry))
+
+    # --- identification and state --------------------------------------------------------------------------------------------
+
+    def _identification(self) -> Identification:
+        said: dict[str, Any] = {}
+        for place in self._places:
+            if place.entry is self._layout.root:
+                said = {**said, **identify(place)}
+        return Identification(**said)
+
+    def _point(self, which: str) -> StatePoint | None:
+        """The outermost one that tells; a machine has one state."""
+        for place in self._places:
+            rules = place.profile.rules.state
+            rule = None if rules is None else rules.packml if which == "packml" else rules.unit_mode
+            point = None
+            if rule is not None:
+                make = packml_point if which == "packml" else unit_mode_point
+                point = make(rule, place, self._paths)
+            if point is not None:
+                return point
+        return None
+
+
+def _apply(rule: SignalRule, signal: Signal) -> tuple[Signal, Conversion | None]:
+    """What a profile says of a signal. A range that the machine tells is converted, one that the profile gives is canonical."""
+    conversion = None if rule.unit is None or not _convertible(signal.type) else rule.unit.conversion
+    range = rule.limits or _converted(signal.range, conversion)
+    described = replace(
+        signal,
+        unit=signal.unit if rule.unit is None else rule.unit.unit,
+        range=range,
+        semantic_id=rule.semantic_id,
+        description=rule.description or signal.description,
+    )
+    if conversion is not None:
+        described = replace(described, type=replace(signal.type, builtin=BuiltinType.Double, name="Double", namespace=""))
+    return described, conversion
+
+
+def _convertible(type: ValueType) -> bool:
+    return type.is_numeric
+
+
+def _converted(range: Range | None, conversion: Conversion | None) -> Range | None:
+    if range is None or conversion is None:
+        return range
+    low, high = sorted((conversion.up(range.low), conversion.up(range.high)))
+    return Range(low, high)

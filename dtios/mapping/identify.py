@@ -1,0 +1,36 @@
+"""The nameplate: properties that a profile names, as they were browsed."""
+
+from dataclasses import fields
+from typing import Any, Final
+
+from dtios.mapping.skill_parts import Place
+from dtios.model.machine import Identification
+from dtios.model.values import DateTime, LocalizedText
+from dtios.model.wire import time_to_json
+
+__all__ = ["identify"]
+
+_NUMBERS: Final = frozenset({"year_of_construction", "month_of_construction"})
+_FIELDS: Final = frozenset(f.name for f in fields(Identification))
+
+
+def identify(place: Place) -> dict[str, Any]:
+    """The fields of `Identification` that the machine fills; an empty text is none."""
+    said: dict[str, Any] = {}
+    for name, path in place.profile.rules.identification.items():
+        entry = place.find(path)
+        value = None if entry is None else _plain(name, entry.node.value)
+        if value is not None and name in _FIELDS:
+            said[name] = value
+    return said
+
+
+def _plain(name: str, value: Any) -> Any:
+    if isinstance(value, LocalizedText):
+        value = value.text
+    if name in _NUMBERS:
+        return int(value) if isinstance(value, int) and not isinstance(value, bool) and value else None
+    if isinstance(value, DateTime):
+        return time_to_json(value)
+    text = "" if value is None else str(value).strip()
+    return text or None

@@ -1,0 +1,77 @@
+"""A machine as the runtime holds it: its description, and the wiring behind each signal and skill."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from dtios.mapping.bindings.base import SkillBinding
+from dtios.mapping.conversion import Conversion
+from dtios.model.datatypes import ValueType
+from dtios.model.machine import Machine
+
+__all__ = ["MappedMachine", "MappedSignal", "MappedSkill", "StatePoint"]
+
+
+@dataclass(frozen=True, slots=True)
+class MappedSignal:
+    """Where a signal lives and how its wire value becomes the canonical one.
+
+    `wire` is the type on the wire; `conversion` is None for nearly all signals, and then costs nothing.
+    """
+
+    address: str
+    wire: ValueType
+    conversion: Conversion | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MappedSkill:
+    """`parameters` and `results` convert named parameters between canonical (the app's) and machine units."""
+
+    binding: SkillBinding
+    parameters: dict[str, Conversion] = field(default_factory=dict)
+    results: dict[str, Conversion] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StatePoint:
+    """A signal that tells the machine's PackML state or UnitMode: path of the signal, and its wire value -> name.
+
+    State machines may be nested (OPC 30050: Cleared holds MachineState, whose Running holds ExecuteState): where the value of
+    `signal` is none of `states`, the point of the `nested` machine tells. Use `signals` and `name_among` to see all of them.
+    """
+
+    signal: str
+    states: dict[int | str, str]
+    nested: "StatePoint | None" = None
+
+    @property
+    def signals(self) -> tuple[str, ...]:
+        """All signals that must be known to tell the state, the outermost first."""
+        return (self.signal, *(self.nested.signals if self.nested is not None else ()))
+
+    def name_of(self, value: Any) -> str | None:
+        """The state's name for a wire value (a number, a text, or a text with a locale); None if nobody named it."""
+        text = getattr(value, "text", value)
+        if isinstance(text, str):
+            return self.states.get(text.strip()) or self.states.get(text.strip().lower())
+        return self.states.get(text) if isinstance(text, int) else None
+
+    def name_among(self, values: Mapping[str, Any]) -> str | None:
+        """The state's name, given the good values by signal path (leave out what is not Good); None where they do not tell."""
+        value = values.get(self.signal)
+        name = None if value is None else self.name_of(value)
+        if name is not None or value is None or self.nested is None:
+            return name
+        return self.nested.name_among(values)
+
+
+@dataclass(frozen=True, slots=True)
+class MappedMachine:
+    """Description and wiring, keyed by the description's paths."""
+
+    machine: Machine
+    signals: dict[str, MappedSignal]
+    skills: dict[str, MappedSkill]
+    state: StatePoint | None = None
+    unit_mode: StatePoint | None = None
