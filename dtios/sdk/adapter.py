@@ -1,0 +1,189 @@
+"""The seam to the machines: what an adapter implements, and all that the runtime asks of it.
+
+    adapter.connect(target) -> Connection        one for each endpoint and identity, kept for as long as it is configured
+    connection.run(sink)                         one session, from connecting to losing it; the supervisor runs it again
+
+The supervisor owns reconnection (back-off and jitter) for every adapter; a Connection may keep what helps it to resume.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol
+
+from anyio.abc import TaskStatus
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from dtios.mapping.facts import BrowseFacts
+from dtios.model.batch import Batch
+from dtios.model.condition import Condition
+from dtios.model.datatypes import ValueType
+from dtios.model.gap import GapCause
+from dtios.model.values import DataValue
+
+__all__ = [
+    "Adapter",
+    "Call",
+    "Connection",
+    "ConnectionSettings",
+    "Endpoint",
+    "LastCheck",
+    "Loss",
+    "MonitoredPoint",
+    "Progress",
+    "Sink",
+    "Write",
+]
+
+LastCheck = Callable[[], None]
+"""The gate's last word on a command. An adapter calls it immediately before the bytes are handed to the socket, with
+nothing awaited in between; it raises RefusedError, and then nothing may be sent."""
+
+Progress = Callable[[str, int, int | None], None]
+"""(what is being done, how much is done, of how much or None)."""
+
+
+class ConnectionSettings(BaseModel):
+    """What every connection can be told. An adapter may subclass it with its own (`Adapter.settings`)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    security: str = Field("auto", description="auto, none, or POLICY[:MODE]")
+    user: str | None = Field(None, description="user name; without one the session is anonymous")
+    password: SecretStr | None = None
+    timeout: float = Field(4.0, gt=0, description="seconds for one request")
+    keep_alive: float = Field(5.0, gt=0, description="seconds of silence after which values turn Bad")
+    publishing_interval: float = Field(0.1, gt=0, description="seconds between notification messages")
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An address that answered: what `discover` finds."""
+
+    url: str
+    name: str = ""
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class MonitoredPoint:
+    """A point to be subscribed. `handle` comes back in every Batch; `sampling` in seconds, None: as fast as published.
+
+    `queue` is how many values the machine should keep between two messages, None: enough that nothing is lost.
+    """
+
+    handle: int
+    address: str
+    type: ValueType
+    sampling: float | None = None
+    queue: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One value with its exact type. No times go with it."""
+
+    address: str
+    value: Any
+    type: ValueType
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A method call. `timeout` seconds, None: as long as the connection lives."""
+
+    owner: str
+    method: str
+    arguments: Sequence[tuple[Any, ValueType]] = ()
+    timeout: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Values lost before receipt, while the session lives on. `handles` None: all of this connection."""
+
+    cause: GapCause
+    handles: tuple[int, ...] | None = None
+    count: int | None = None
+
+
+class Sink(Protocol):
+    """Where a connection puts what it receives. Implemented by the runtime."""
+
+    async def deliver(self, batch: Batch) -> None:
+        """One notification message. Returns when it is accepted: waiting here is the back-pressure to the machine."""
+        ...
+
+    def lost(self, loss: Loss) -> None:
+        """Something is known to be missing at this place in the stream: before the batches delivered after this call."""
+        ...
+
+    def alive(self) -> None:
+        """The machine was heard of (any message, a keep-alive): staleness counts from here."""
+        ...
+
+    def condition(self, source: str, condition: Condition) -> None:
+        """A condition came up or changed; `source` is an address of the machine it belongs to, whose name the runtime puts in."""
+        ...
+
+
+class Connection(ABC):
+    """One session at a time with one endpoint under one identity, shared by all machines behind it.
+
+    Errors, everywhere: TemporaryError, CredentialsError, ConfigurationError, RefusedError, and OutcomeUnknown for a command
+    whose answer never came. Foreign exceptions stop here. Methods other than `run` are called only while a session stands;
+    when it breaks meanwhile they raise TemporaryError (or OutcomeUnknown for a command that was sent).
+    """
+
+    @abstractmethod
+    async def run(self, sink: Sink, *, task_status: TaskStatus[None]) -> None:
+        """Open a session, call `task_status.started()`, and serve it until it is lost: then raise the reason, within 1 s
+        of a closed socket and within `keep_alive` of a silent one. On cancellation close the session and leave nothing."""
+
+    @abstractmethod
+    async def fingerprint(self) -> str:
+        """Cheap to get, and different when the address space may have changed since (server restarted, namespaces)."""
+
+    @abstractmethod
+    async def browse(self, progress: Progress | None = None) -> BrowseFacts:
+        """All that stands behind the endpoint. One bad node is a note, never a failure."""
+
+    @abstractmethod
+    async def subscribe(self, points: Sequence[MonitoredPoint]) -> list[int]:
+        """Begin to deliver these points (their present value first) for this session. A StatusCode each; Bad: not
+        subscribed. Subscriptions end with the session; the runtime subscribes anew after a reconnect."""
+
+    @abstractmethod
+    async def unsubscribe(self, handles: Sequence[int]) -> None: ...
+
+    @abstractmethod
+    async def read(self, addresses: Sequence[str]) -> list[DataValue]:
+        """In the order asked. A point that cannot be read is Bad."""
+
+    @abstractmethod
+    async def write(self, writes: Sequence[Write], last_check: LastCheck) -> list[int]:
+        """A StatusCode each."""
+
+    @abstractmethod
+    async def call(self, call: Call, last_check: LastCheck) -> list[Any]:
+        """The output arguments. RefusedError with the machine's reason when it answers Bad."""
+
+
+class Adapter(ABC):
+    """A plug-in of the group `dtios.adapters`."""
+
+    name: ClassVar[str]
+    schemes: ClassVar[tuple[str, ...]]
+    """URL schemes it answers to, as `opc.tcp`."""
+    settings: ClassVar[type[ConnectionSettings]] = ConnectionSettings
+    summary: ClassVar[str] = ""
+    grade: ClassVar[str | None] = None
+    """Computed by the conformance suite; None while nobody has graded it."""
+
+    @abstractmethod
+    def connect(self, url: str, settings: ConnectionSettings) -> Connection:
+        """Make a connection object; no I/O yet. Raises ConfigurationError for a URL or settings that cannot be."""
+
+    @abstractmethod
+    async def discover(self, hint: str) -> list[Endpoint]:
+        """Endpoints at or around an address."""

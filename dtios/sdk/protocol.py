@@ -1,0 +1,496 @@
+"""What the runtime and its clients (apps, commands) say to each other, whatever carries it.
+
+A client sends `Request(id, body)` and gets `Reply(id, result)` or `Failure(id, ...)`, with `Progressed` in between where it
+takes long. A request with a `stream` opens a stream under a number that the client chose; the runtime then pushes to it until
+`Close(stream)` or `StreamEnded`. The principal is never in a message: the runtime knows it from the transport.
+
+Values in messages (readings, parameters, results) are packed with `dtios.sdk.codec`; a `result` is the plain form of the type
+that the request's comment names, to be read with `msgspec.convert`.
+"""
+
+from typing import Any, Final, Literal
+
+import msgspec
+
+from dtios.model.gap import Gap
+from dtios.model.job import JobOutcome, JobState, JobSubstate, JobVerb
+from dtios.model.machine import Machine, OnOwnerLost
+from dtios.sdk.codec import unpack_value
+
+__all__ = [
+    "CLIENT_DECODER",
+    "RUNTIME_DECODER",
+    "Ack",
+    "AnswerQuestion",
+    "AppFailed",
+    "AppView",
+    "Apps",
+    "Ask",
+    "BrowseFactsOf",
+    "Close",
+    "CommandJob",
+    "ConditionChanged",
+    "Configure",
+    "Counters",
+    "Data",
+    "Describe",
+    "Discover",
+    "Failure",
+    "FollowConditions",
+    "FollowJob",
+    "FollowJobs",
+    "FollowMachines",
+    "FromClient",
+    "FromRuntime",
+    "Heartbeat",
+    "Hello",
+    "JobChanged",
+    "JobEntry",
+    "JobRecord",
+    "JobView",
+    "Jobs",
+    "LogLine",
+    "MachineChanged",
+    "MachineView",
+    "Machines",
+    "Message",
+    "Open",
+    "Policy",
+    "Progressed",
+    "Question",
+    "Questions",
+    "Read",
+    "Ready",
+    "Reply",
+    "Request",
+    "RequestBody",
+    "ResolveJob",
+    "ShowJob",
+    "StartJob",
+    "Stop",
+    "StoreGet",
+    "StoreKeys",
+    "StorePut",
+    "StreamEnded",
+    "Subscribe",
+    "Welcome",
+    "Write",
+]
+
+Policy = Literal["block", "latest", "drop-oldest"]
+"""What a consumer's queue does when it is full: wait (0.5 s at most, then as drop-oldest), keep the newest value of each signal,
+or drop the oldest values and say so with a Gap."""
+
+
+class Message(msgspec.Struct, tag=True, array_like=True, forbid_unknown_fields=False):
+    """Base of everything that travels."""
+
+
+# --- what the runtime tells about things -----------------------------------------------------------------------------------
+
+
+class MachineView(msgspec.Struct):
+    """A machine as it stands: its description, whether it can be reached, and its PackML state where it reports one."""
+
+    machine: Machine
+    health: Literal["connecting", "online", "offline", "failed"]
+    detail: str = ""
+    packml: str | None = None
+    unit_mode: str | None = None
+
+
+class JobView(msgspec.Struct):
+    """A job as the journal has it. Times are int nanoseconds UTC."""
+
+    machine: str
+    skill: str
+    job: str
+    principal: str
+    state: JobState
+    substate: JobSubstate | None
+    parameters: dict[str, Any]
+    created: int
+    changed: int
+    final: bool
+    outcome: JobOutcome | None = None
+    error: tuple[str, str, str, str] | None = None
+    """kind, message, where, mend: why it was refused or failed."""
+
+
+class JobEntry(msgspec.Struct):
+    """One line of a job's history."""
+
+    time: int
+    event: str
+    principal: str
+    detail: str = ""
+
+
+class JobRecord(msgspec.Struct):
+    view: JobView
+    history: list[JobEntry]
+
+
+class Question(msgspec.Struct):
+    """Something an app asks a person."""
+
+    id: int
+    app: str
+    text: str
+    choices: list[str]
+    asked: int
+
+
+class AppView(msgspec.Struct):
+    """An app's health, apart from any machine's PackML state."""
+
+    name: str
+    plugin: str
+    isolation: Literal["process", "inline"]
+    health: Literal["starting", "ready", "backing-off", "stopped", "failed", "finished"]
+    detail: str
+    restarts: int
+    pid: int | None = None
+    memory: int | None = None
+
+
+# --- requests ----------------------------------------------------------------------------------------------------------------
+
+
+class Hello(Message):
+    """First of all. -> Welcome"""
+
+    role: Literal["app", "command"]
+    version: int = 1
+
+
+class Open(Message):
+    """Have the runtime connect to a URL for as long as this client lives (or use the connection it has). -> list[str]: the
+    names of the machines behind it, when they are described."""
+
+    url: str
+    settings: dict[str, Any] = {}
+
+
+class Machines(Message):
+    """-> list[MachineView]: those this principal may see, of a capability with property values where one is asked for."""
+
+    capability: str | None = None
+    properties: dict[str, Any] = {}
+
+
+class Describe(Message):
+    """-> MachineView"""
+
+    machine: str
+
+
+class Read(Message):
+    """Read now, from the machine. No signals: all readable ones. -> list[[path, DataValue]]"""
+
+    machine: str
+    signals: list[str] = []
+
+
+class Subscribe(Message):
+    """Open a stream of Data. `signals` are paths or patterns (`Status/*`, `**`). `capacity` counts values.
+    `acknowledged`: at most two Data wait for an Ack. -> list[[handle, path]]"""
+
+    stream: int
+    machine: str
+    signals: list[str]
+    policy: Policy = "block"
+    capacity: int = 10_000
+
+
+class Write(Message):
+    """Write a value in canonical units. -> [status, confirmed, DataValue | None]"""
+
+    machine: str
+    signal: str
+    value: Any
+    command: str
+    deadline: float | None = None
+    lease: int | None = None
+
+
+class StartJob(Message):
+    """Start a job; the same id with the same parameters is the same job. -> JobView"""
+
+    machine: str
+    skill: str
+    parameters: dict[str, Any]
+    job: str
+    command: str
+    deadline: float | None = None
+    lease: int | None = None
+    on_owner_lost: OnOwnerLost | None = None
+
+
+class CommandJob(Message):
+    """pause, resume, stop, abort, cancel or update a job. -> JobView"""
+
+    machine: str
+    job: str
+    verb: JobVerb
+    command: str
+    parameters: dict[str, Any] = {}
+    deadline: float | None = None
+    lease: int | None = None
+
+
+class FollowJob(Message):
+    """Open a stream of JobChanged: the present state first, the final one last. -> JobView"""
+
+    stream: int
+    machine: str
+    job: str
+
+
+class FollowJobs(Message):
+    """Open a stream of JobChanged of all jobs on machines this principal may see. -> None"""
+
+    stream: int
+    machine: str | None = None
+
+
+class Jobs(Message):
+    """-> list[JobView], newest first"""
+
+    machine: str | None = None
+    open_only: bool = False
+
+
+class ShowJob(Message):
+    """-> JobRecord. `machine` None: if the id is unique."""
+
+    job: str
+    machine: str | None = None
+
+
+class ResolveJob(Message):
+    """A person says how an Unknown job ended. -> JobView"""
+
+    job: str
+    state: JobState
+    reason: str
+    machine: str | None = None
+
+
+class FollowMachines(Message):
+    """Open a stream of MachineChanged: those present first, then as they come, change and go. -> None"""
+
+    stream: int
+    capability: str | None = None
+    properties: dict[str, Any] = {}
+
+
+class FollowConditions(Message):
+    """Open a stream of ConditionChanged. -> None"""
+
+    stream: int
+    machine: str | None = None
+
+
+class StorePut(Message):
+    """Durable before the reply. Value None deletes. -> None"""
+
+    key: str
+    value: Any
+
+
+class StoreGet(Message):
+    """-> the value or None"""
+
+    key: str
+
+
+class StoreKeys(Message):
+    """-> list[str]"""
+
+    prefix: str = ""
+
+
+class Ask(Message):
+    """Ask a person; the reply comes with the answer. -> str"""
+
+    text: str
+    choices: list[str] = []
+
+
+class Questions(Message):
+    """-> list[Question]"""
+
+
+class AnswerQuestion(Message):
+    """-> None"""
+
+    id: int
+    answer: str
+
+
+class Discover(Message):
+    """Needs the grant `commission` (commands hold it). -> list[Endpoint]"""
+
+    hint: str
+
+
+class BrowseFactsOf(Message):
+    """Needs `commission`. -> nested dicts of the nodes below an endpoint's root"""
+
+    url: str
+
+
+class Configure(Message):
+    """Needs `commission`. A merge patch (RFC 7396) for dtios.yaml's machines. -> None"""
+
+    patch: dict[str, Any]
+
+
+class Apps(Message):
+    """-> list[AppView]"""
+
+
+class Counters(Message):
+    """Promise 1's figures. -> list[[consumer, machine, signal, received, delivered, conflated, dropped, pending]]"""
+
+    machine: str | None = None
+
+
+RequestBody = (
+    Hello | Open | Machines | Describe | Read | Subscribe | Write
+    | StartJob | CommandJob | FollowJob | FollowJobs | Jobs | ShowJob | ResolveJob
+    | FollowMachines | FollowConditions | StorePut | StoreGet | StoreKeys | Ask | Questions | AnswerQuestion
+    | Discover | BrowseFactsOf | Configure | Apps | Counters
+)  # fmt: skip
+
+
+class Request(Message):
+    id: int
+    body: RequestBody
+
+
+class Ack(Message):
+    """The handler of Data `number` returned."""
+
+    stream: int
+    number: int
+
+
+class Close(Message):
+    """The client wants no more of this stream."""
+
+    stream: int
+
+
+class Heartbeat(Message):
+    """From an app's event loop, twice a second; silence means that something blocks it."""
+
+    handler: str = ""
+    """Which handler runs now, for naming a blocker."""
+
+
+class Ready(Message):
+    """The app's handlers are subscribed and its main has begun."""
+
+
+class AppFailed(Message):
+    """A handler of the app raised; it ends with this."""
+
+    kind: str
+    message: str
+    where: str
+    mend: str
+    traceback: str = ""
+
+
+class LogLine(Message):
+    """An app's log event, bound to the app by the runtime."""
+
+    level: str
+    event: str
+    fields: dict[str, Any] = {}
+
+
+FromClient = Request | Ack | Close | Heartbeat | Ready | AppFailed | LogLine
+
+
+# --- from the runtime -----------------------------------------------------------------------------------------------------------
+
+
+class Welcome(Message):
+    """`config` and `roles` are for apps: the app's configuration object, and role -> machine names bound by configuration."""
+
+    principal: str
+    epoch: int
+    config: dict[str, Any] = {}
+    roles: dict[str, list[str]] = {}
+
+
+class Reply(Message):
+    id: int
+    result: Any
+
+
+class Failure(Message):
+    id: int
+    kind: str
+    message: str
+    where: str
+    mend: str
+
+
+class Progressed(Message):
+    id: int
+    what: str
+    done: int
+    total: int | None
+
+
+class Data(Message):
+    """Gaps come before the batch's rows in the stream. `batch` is a packed Batch or None."""
+
+    stream: int
+    number: int
+    gaps: list[tuple[int, Gap]]
+    batch: bytes | None
+
+
+class JobChanged(Message):
+    stream: int
+    view: JobView
+
+
+class MachineChanged(Message):
+    """`gone`: it is no longer configured, described or (for a capability stream) no longer fits or can be reached."""
+
+    stream: int
+    view: MachineView
+    gone: bool
+
+
+class ConditionChanged(Message):
+    stream: int
+    condition: dict[str, Any]
+
+
+class StreamEnded(Message):
+    """Nothing more comes here; with an error if it ended by one (kind, message, where, mend)."""
+
+    stream: int
+    error: tuple[str, str, str, str] | None = None
+
+
+class Stop(Message):
+    """The runtime wants this client to end: finish what you are at; after `grace` seconds the transport closes."""
+
+    reason: str
+    grace: float
+
+
+FromRuntime = Welcome | Reply | Failure | Progressed | Data | JobChanged | MachineChanged | ConditionChanged | StreamEnded | Stop
+
+CLIENT_DECODER: Final = msgspec.msgpack.Decoder(FromClient, ext_hook=unpack_value)
+"""Reads what clients send."""
+RUNTIME_DECODER: Final = msgspec.msgpack.Decoder(FromRuntime, ext_hook=unpack_value)
+"""Reads what the runtime sends."""
