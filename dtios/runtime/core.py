@@ -1,0 +1,207 @@
+"""The runtime: assembled, started and ended in order. One owns a state directory.
+
+    async with Runtime(config, state, registry) as runtime:
+        await runtime.serve(transport, "cli:anna")
+
+Start: lock, journal, links (each tried once, none waited for longer than START_LIMIT), then apps. End: apps are asked to stop,
+what they left is held or stopped, then sessions, links and journal close.
+"""
+
+from collections.abc import Callable, Iterable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import anyio
+import anyio.to_thread
+import structlog
+from anyio.abc import TaskGroup
+
+from dtios.mapping.profile_library import ProfileLibrary
+from dtios.runtime import requests  # noqa: F401  # registers the handlers of every request
+from dtios.runtime.apps import AppSupervisor
+from dtios.runtime.conditions import ConditionBoard
+from dtios.runtime.config import AppSettings, Grant, MachineSettings, RuntimeConfig
+from dtios.runtime.configure import patched, write_machines
+from dtios.runtime.gate import Gate
+from dtios.runtime.jobs import JobRunner
+from dtios.runtime.journal import Journal
+from dtios.runtime.kernel import Kernel
+from dtios.runtime.links import LinkTable
+from dtios.runtime.machines import MachineTable
+from dtios.runtime.principal import Principal
+from dtios.runtime.questions import QuestionBoard
+from dtios.runtime.registry import Registry
+from dtios.runtime.router import Router
+from dtios.runtime.session import Session
+from dtios.runtime.state import StateDirectory
+from dtios.runtime.writer import SignalWriter
+from dtios.sdk import protocol as p
+from dtios.sdk.clock import Clock, SystemClock
+from dtios.sdk.transport import Transport
+
+__all__ = ["Runtime"]
+
+log = structlog.get_logger("dtios.runtime")
+
+START_LIMIT: Final = 10.0
+STOP_GRACE: Final = 0.5
+"""Seconds that apps and commands get to end by themselves."""
+
+
+class Runtime:
+    """See the module. `serve` may be called from any task while the runtime is entered."""
+
+    def __init__(
+        self,
+        config: RuntimeConfig,
+        state: StateDirectory,
+        registry: Registry,
+        clock: Clock | None = None,
+        path: Path | None = None,
+    ) -> None:
+        """`path` is the dtios.yaml that `config` came from: changes made while running are written there."""
+        self.config = config
+        self._path = path
+        self._state = state
+        self._registry = registry
+        self._clock = clock or SystemClock()
+        self._apps: dict[str, AppSupervisor] = {}
+        self._stack = AsyncExitStack()
+        self._tasks: TaskGroup
+        self._app_tasks: TaskGroup
+        self.kernel: Kernel
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            stack.enter_context(self._state.lock())
+            journal = await Journal.open(self._state.journal, self._clock.now())
+            stack.push_async_callback(journal.aclose)
+            self._tasks = await stack.enter_async_context(anyio.create_task_group())
+            stack.callback(self._tasks.cancel_scope.cancel)
+            self.kernel = self._assemble(journal)
+            try:
+                self._connect(self.config)
+                await self.kernel.links.wait_first_tries(START_LIMIT)
+                self._start_apps()
+            except BaseException:
+                self._tasks.cancel_scope.cancel()
+                raise
+            self._stack = stack.pop_all()
+        log.info("runtime started", epoch=journal.epoch, state=str(self._state.path))
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        with anyio.CancelScope(shield=True):
+            await self._end_apps()
+            await self._end_sessions()
+        await self._stack.__aexit__(None, None, None)
+        log.info("runtime ended", epoch=self.kernel.journal.epoch)
+
+    def _assemble(self, journal: Journal) -> Kernel:
+        clock, tasks = self._clock, self._tasks
+        router = Router(clock, journal.epoch)
+        gate = Gate(journal, clock)
+        machines = MachineTable()
+        jobs = JobRunner(journal, gate, router, clock, tasks)
+        conditions = ConditionBoard()
+        return Kernel(
+            clock=clock,
+            journal=journal,
+            router=router,
+            machines=machines,
+            gate=gate,
+            jobs=jobs,
+            writer=SignalWriter(gate, clock),
+            links=LinkTable(self._registry, router, machines, jobs, conditions, clock, tasks),
+            questions=QuestionBoard(clock),
+            conditions=conditions,
+            configure=self._configure,
+            app_views=lambda: [app.view for app in self._apps.values()],
+        )
+
+    def _connect(self, config: RuntimeConfig, only: Iterable[str] | None = None) -> None:
+        for url, machines in _by_endpoint(config).items():
+            if only is None or url in only:
+                files = [*config.profiles, *(f for m in machines.values() for f in m.profiles)]
+                self.kernel.links.configure(url, machines, ProfileLibrary.load(files))
+
+    # --- clients ---
+
+    async def serve(
+        self,
+        transport: Transport,
+        principal: str,
+        on_message: Callable[[p.FromClient], None] | None = None,
+        *,
+        survives: bool = False,
+    ) -> None:
+        """Serve one client until it closes. `principal` is `cli:USER`, which holds all grants, or a configured app's name.
+
+        `survives`: the client is a process of its own that lives on when this runtime ends (a command at the local socket).
+        """
+        who, welcome = self._principal(principal)
+        await Session(self.kernel, transport, who, welcome, on_message, survives).run()
+
+    def _principal(self, name: str) -> tuple[Principal, p.Welcome]:
+        epoch = self.kernel.journal.epoch
+        if name.startswith("cli:"):
+            return Principal(name, everything=True), p.Welcome(name, epoch)
+        app = self.config.apps.get(name)
+        if app is not None:
+            roles = {role: [bound] if isinstance(bound, str) else bound for role, bound in app.machines.items()}
+            grants = [g for g in app.grants if isinstance(g, Grant)]
+            return Principal(name, grants, commission="commission" in app.grants), p.Welcome(name, epoch, app.config, roles)
+        publisher = self.config.publishers[name]
+        grants = [Grant(machine=m) for m in publisher.machines or ["*"]]
+        return Principal(name, grants), p.Welcome(name, epoch, publisher.config)
+
+    # --- apps ---
+
+    def _start_apps(self) -> None:
+        plugins: list[tuple[str, AppSettings, Any]] = [
+            (name, settings, self._registry.app(settings.app or name)) for name, settings in self.config.apps.items()
+        ]
+        plugins += [
+            (name, AppSettings(isolation=s.isolation, config=s.config), self._registry.publisher(s.publisher or name))
+            for name, s in self.config.publishers.items()
+        ]
+        for name, settings, plugin in plugins:
+            supervisor = AppSupervisor(name, settings, plugin, self.serve, self._clock)
+            self._apps[name] = supervisor
+            self._tasks.start_soon(supervisor.run, name=f"app {name}")
+
+    async def _end_apps(self) -> None:
+        async with anyio.create_task_group() as ending:
+            for name, app in self._apps.items():
+                ending.start_soon(app.stop, STOP_GRACE, name=f"stop app {name}")
+
+    async def _end_sessions(self) -> None:
+        """Commands are told; their jobs are held, stopped or finished as each session ends."""
+        sessions = tuple(self.kernel.sessions)
+        async with anyio.create_task_group() as ending:
+            for session in sessions:
+                ending.start_soon(session.end, "the runtime ends", STOP_GRACE, name=f"end {session.principal.name}")
+
+    # --- configuration ---
+
+    async def _configure(self, patch: dict[str, Any]) -> None:
+        """Apply a patch of the machines: endpoints whose machines did not change are not touched."""
+        config = patched(self.config, patch)
+        before, after = _by_endpoint(self.config), _by_endpoint(config)
+        changed = [url for url in before if before[url] != after.get(url)]
+        for url in changed:
+            await self.kernel.links.close(url)
+        self._connect(config, [url for url in after if after[url] != before.get(url)])
+        self.config = config
+        if self._path is not None:
+            await anyio.to_thread.run_sync(write_machines, self._path, patch)
+        log.info("configuration changed", endpoints=changed)
+
+
+def _by_endpoint(config: RuntimeConfig) -> dict[str, dict[str, MachineSettings]]:
+    found: dict[str, dict[str, MachineSettings]] = {}
+    for name, settings in config.machines.items():
+        found.setdefault(settings.endpoint, {})[name] = settings
+    return found

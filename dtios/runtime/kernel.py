@@ -1,0 +1,58 @@
+"""The runtime's parts, as its sessions use them. Assembled by `dtios.runtime.core`, private to the runtime."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from dtios.model.errors import ConfigurationError
+from dtios.runtime.conditions import ConditionBoard
+from dtios.runtime.gate import Gate
+from dtios.runtime.jobs import JobRunner
+from dtios.runtime.journal import Journal, StoredJob
+from dtios.runtime.links import LinkTable
+from dtios.runtime.machines import MachineTable
+from dtios.runtime.questions import QuestionBoard
+from dtios.runtime.router import Router
+from dtios.runtime.writer import SignalWriter
+from dtios.sdk.clock import Clock
+from dtios.sdk.protocol import AppView
+
+if TYPE_CHECKING:
+    from dtios.runtime.session import Session
+
+__all__ = ["Kernel"]
+
+
+@dataclass(slots=True, eq=False)
+class Kernel:
+    clock: Clock
+    journal: Journal
+    router: Router
+    machines: MachineTable
+    gate: Gate
+    jobs: JobRunner
+    writer: SignalWriter
+    links: LinkTable
+    questions: QuestionBoard
+    conditions: ConditionBoard
+    configure: Callable[[dict[str, Any]], Awaitable[None]]
+    app_views: Callable[[], list[AppView]]
+    sessions: "set[Session]" = field(default_factory=set)
+
+    async def find_job(self, job: str, machine: str | None) -> StoredJob:
+        """A job by its id, on a machine where the id alone is not enough. Raises ConfigurationError."""
+        found = await self.journal.jobs(job=job)
+        live = None if machine is None else self.machines.find(machine)
+        if machine is not None:
+            identity = None if live is None else live.identity
+            found = [f for f in found if f.view.machine == machine or f.identity == identity]
+        if not found:
+            raise ConfigurationError(
+                "there is no such job", where=f"{machine + ' ' if machine else ''}job {job}", mend="`dtios job list` shows them"
+            )
+        if len(found) > 1:
+            where = ", ".join(f.view.machine for f in found)
+            raise ConfigurationError(
+                f"several machines have a job of this id: {where}", where=f"job {job}", mend="name the machine"
+            )
+        return found[0]

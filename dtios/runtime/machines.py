@@ -1,0 +1,201 @@
+"""The machines that are here, and who wants to know when they come, change and go."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from difflib import get_close_matches
+from typing import Any, Literal
+
+from dtios.mapping.mapped import MappedMachine, MappedSkill, StatePoint
+from dtios.model.errors import ConfigurationError
+from dtios.model.machine import Machine, Signal, Skill
+from dtios.model.values import DataValue
+from dtios.runtime.config import Envelope, Interlock
+from dtios.runtime.link import Link
+from dtios.runtime.principal import matches
+from dtios.sdk.protocol import MachineView
+
+__all__ = ["LiveMachine", "MachineTable"]
+
+
+class LiveMachine:
+    """A described machine and the connection it is behind. Its handles stay the same through reconnects."""
+
+    def __init__(
+        self, mapped: MappedMachine, link: Link, envelope: Envelope | None = None, interlocks: tuple[Interlock, ...] = ()
+    ) -> None:
+        self.link = link
+        self.envelope = envelope or Envelope()
+        self.interlocks = interlocks
+        self.present = True
+        self._handles: dict[str, int] = {}
+        self.describe(mapped)
+
+    def describe(self, mapped: MappedMachine) -> None:
+        """Take a new description; handles of paths that are still there stay."""
+        self.mapped = mapped
+        self._signals = {s.path: s for s in mapped.machine.signals}
+        self._skills = {s.path: s for s in mapped.machine.skills}
+        for path, wiring in mapped.signals.items():
+            self._handles[path] = self.link.handle(self._handles.get(path), wiring.address, wiring.wire, wiring.conversion)
+        self._paths = {handle: path for path, handle in self._handles.items()}
+
+    @property
+    def machine(self) -> Machine:
+        return self.mapped.machine
+
+    @property
+    def name(self) -> str:
+        return self.mapped.machine.name
+
+    @property
+    def identity(self) -> str:
+        return self.mapped.machine.identity
+
+    def handle(self, path: str) -> int:
+        self.signal(path)
+        return self._handles[path]
+
+    def path(self, handle: int) -> str | None:
+        return self._paths.get(handle)
+
+    def signal(self, path: str) -> Signal:
+        """Raises ConfigurationError with what it may have meant."""
+        found = self._signals.get(path)
+        if found is None:
+            raise _unknown("signal", path, self._signals, self.name)
+        return found
+
+    def select(self, patterns: list[str]) -> list[Signal]:
+        """The readable signals that the paths or patterns name, in the description's order; none named: all of them."""
+        if not patterns:
+            return [s for s in self.machine.signals if s.access.readable]
+        chosen = [s for s in self.machine.signals if matches(s.path, patterns)]
+        for pattern in patterns:
+            if not any(matches(s.path, [pattern]) for s in chosen):
+                raise _unknown("signal", pattern, self._signals, self.name)
+        return chosen
+
+    def skill(self, path: str) -> Skill:
+        found = self._skills.get(path)
+        if found is None:
+            by_capability = [s for s in self._skills.values() if s.capability is not None and s.capability.iri == path]
+            if len(by_capability) != 1:
+                raise _unknown("skill", path, self._skills, self.name)
+            found = by_capability[0]
+        return found
+
+    def wiring(self, skill: str) -> MappedSkill:
+        return self.mapped.skills[skill]
+
+    def last(self, path: str) -> DataValue | None:
+        handle = self._handles.get(path)
+        return None if handle is None else self.link.last(handle)
+
+    async def read(self, paths: list[str]) -> list[DataValue]:
+        """Read now, in canonical units. Raises TemporaryError when offline."""
+        readings = await self.link.read([self.mapped.signals[p].address for p in paths])
+        return [self._canonical(path, reading) for path, reading in zip(paths, readings, strict=True)]
+
+    async def read_raw(self, path: str) -> tuple[DataValue, DataValue]:
+        """One signal as it is on the wire, and in canonical units."""
+        (raw,) = await self.link.read([self.mapped.signals[path].address])
+        return raw, self._canonical(path, raw)
+
+    def _canonical(self, path: str, reading: DataValue) -> DataValue:
+        conversion = self.mapped.signals[path].conversion
+        if conversion is None or reading.is_bad:
+            return reading
+        return replace(reading, value=conversion.up(reading.value))
+
+    async def read_states(self) -> tuple[str | None, str | None]:
+        """The PackML state and UnitMode as the machine reports them now; None where it reports none."""
+        points = [p for p in (self.mapped.state, self.mapped.unit_mode) if p is not None]
+        names: dict[StatePoint, str | None] = {}
+        for point in points:
+            (reading,) = await self.read([point.signal])
+            names[point] = point.name_of(reading.value) if reading.is_good else None
+        state, mode = self.mapped.state, self.mapped.unit_mode
+        return (names.get(state) if state else None, names.get(mode) if mode else None)
+
+    def silence(self) -> float:
+        """Seconds since the machine was last heard of."""
+        return self.link.silence()
+
+    def view(self) -> MachineView:
+        health: Literal["connecting", "online", "offline", "failed"] = self.link.health
+        detail = self.link.detail
+        if health == "online" and not self.present:
+            health, detail = "failed", "it is no longer behind its endpoint"
+        return MachineView(self.machine, health, detail, self._state("state"), self._state("unit_mode"))
+
+    def _state(self, which: Literal["state", "unit_mode"]) -> str | None:
+        point = self.mapped.state if which == "state" else self.mapped.unit_mode
+        reading = None if point is None else self.last(point.signal)
+        if point is None or reading is None or not reading.is_good:
+            return None
+        return point.name_of(reading.value)
+
+
+def _unknown(what: str, path: str, known: Mapping[str, Any], where: str) -> ConfigurationError:
+    close = get_close_matches(path, list(known), n=3, cutoff=0.5)
+    if not close:
+        close = [k for k in known if k.rsplit("/", 1)[-1].lower() == path.rsplit("/", 1)[-1].lower()][:3]
+    mend = f"did you mean {' or '.join(close)}?" if close else f"`dtios describe {where}` lists its {what}s"
+    return ConfigurationError(f"it has no {what} {path!r}", where=where, mend=mend)
+
+
+class MachineTable:
+    """All machines by name. A watcher is called at each change with (machine, gone)."""
+
+    def __init__(self) -> None:
+        self._machines: dict[str, LiveMachine] = {}
+        self._watchers: dict[Callable[[LiveMachine, bool], None], None] = {}
+
+    def __iter__(self) -> Iterator[LiveMachine]:
+        return iter(tuple(self._machines.values()))
+
+    def get(self, name: str) -> LiveMachine:
+        """Raises ConfigurationError with what it may have meant."""
+        found = self._machines.get(name)
+        if found is None:
+            close = get_close_matches(name, list(self._machines), n=3, cutoff=0.4)
+            have = f"the machines here are {', '.join(sorted(self._machines))}" if self._machines else "none is connected"
+            raise ConfigurationError(
+                f"there is no machine {name!r}", where=name, mend=f"did you mean {' or '.join(close)}?" if close else have
+            )
+        return found
+
+    def find(self, name: str) -> LiveMachine | None:
+        return self._machines.get(name)
+
+    def by_identity(self, identity: str) -> LiveMachine | None:
+        return next((m for m in self._machines.values() if m.identity == identity), None)
+
+    def free_name(self, name: str) -> str:
+        """The name, or with `#2`, `#3` after it."""
+        candidate, number = name, 1
+        while candidate in self._machines:
+            number += 1
+            candidate = f"{name}#{number}"
+        return candidate
+
+    def add(self, machine: LiveMachine) -> None:
+        self._machines[machine.name] = machine
+        self.changed(machine)
+
+    def remove(self, machine: LiveMachine) -> None:
+        if self._machines.get(machine.name) is machine:
+            del self._machines[machine.name]
+            self._tell(machine, True)
+
+    def changed(self, machine: LiveMachine) -> None:
+        self._tell(machine, False)
+
+    def _tell(self, machine: LiveMachine, gone: bool) -> None:
+        for watcher in tuple(self._watchers):
+            watcher(machine, gone)
+
+    def watch(self, watcher: Callable[[LiveMachine, bool], None]) -> Callable[[], None]:
+        """Returns what ends it."""
+        self._watchers[watcher] = None
+        return lambda: self._watchers.pop(watcher, None) and None
