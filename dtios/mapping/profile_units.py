@@ -54,6 +54,11 @@ class UnitRule(BaseModel):
         return unit_from_code(self.canonical or self.source or "")
 
     @property
+    def machine_unit(self) -> Unit | None:
+        """The unit on the wire."""
+        return unit_from_code(self.source or self.canonical or "")
+
+    @property
     def conversion(self) -> Conversion | None:
         """None where values go as they are."""
         if self.scale is not None or self.offset is not None:

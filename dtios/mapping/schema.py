@@ -107,8 +107,10 @@ def _field(field: Field) -> dict[str, Any]:
     return {**schema, "description": field.description} if field.description else schema
 
 
-def object_schema(properties: Mapping[str, Any], required: Iterable[str] = (), *, open: bool = False) -> dict[str, Any]:
-    """The schema of a parameters or results object."""
+def object_schema(
+    properties: Mapping[str, Any], required: Iterable[str] = (), *, open: bool | Mapping[str, Any] = False
+) -> dict[str, Any]:
+    """The schema of a parameters or results object; `open` is what other names may hold."""
     schema: dict[str, Any] = {"type": "object", "properties": dict(properties), "additionalProperties": open}
     needed = list(required)
     return {**schema, "required": needed} if needed else schema

@@ -47,7 +47,7 @@ def _modes(rule: StateRule, entry: Entry) -> dict[int | str, str]:
 
 
 def _own_members(node: Node) -> dict[int | str, str]:
-    return {value: name for value, name in node.type.members} if node.type is not None and node.type.is_enumeration else {}
+    return dict[int | str, str](node.type.members) if node.type is not None and node.type.is_enumeration else {}
 
 
 def _nested(points: list[tuple[str, dict[int | str, str]]]) -> StatePoint | None:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import anyio
 import msgspec
+import structlog
 from anyio.abc import TaskStatus
 
 from dtios.model.errors import ConfigurationError, DtiosError
@@ -59,7 +60,7 @@ class AppSupervisor:
         plugin: AppPlugin,
         serve: Serve,
         clock: Clock,
-        log: Any,
+        log: Any = None,
         *,
         backoff: Backoff | None = None,
     ) -> None:
@@ -68,7 +69,7 @@ class AppSupervisor:
         self._plugin = plugin
         self._serve = serve
         self._clock = clock
-        self._log = log.bind(app=name)
+        self._log = (log or structlog.get_logger("dtios.apps")).bind(app=name)
         self._backoff = backoff or Backoff(first=0.5)
         self._view = AppView(name, plugin.name, settings.isolation, "starting", "", 0)
         self._tap: Tap | None = None
@@ -87,15 +88,25 @@ class AppSupervisor:
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Started when the app is ready or its first run is over. Raises nothing but cancellation."""
         self._over = anyio.Event()
+        if self._stop_asked:
+            task_status.started()
+            self._known.set()
+            self._over.set()
+            return
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._run, name=f"app {self._name}")
                 await self._known.wait()
                 task_status.started()
         finally:
+            self._known.set()
             self._over.set()
 
-    async def stop(self, reason: str = "the runtime stops", grace: float = GRACE) -> None:
+    async def wait_known(self) -> None:
+        """Until the app is ready or its first run is over."""
+        await self._known.wait()
+
+    async def stop(self, reason: str = "the runtime ends", grace: float = GRACE) -> None:
         """Ask the app to end, and end it after `grace` seconds. Returns when `run` is over."""
         self._stop_asked = True
         if self._over is None or self._over.is_set():

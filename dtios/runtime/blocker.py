@@ -1,5 +1,6 @@
 """Reads a stack that faulthandler wrote: which handler of an app holds its event loop, and at which line."""
 
+import os
 import re
 import sysconfig
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Final
 __all__ = ["blocker", "is_foreign"]
 
 _FRAME: Final = re.compile(r'  File "(?P<file>[^"]*)", line (?P<line>\d+) in (?P<function>.*)')
-_OURS: Final = str(Path(__file__).parent.parent)
+_OURS: Final = str(Path(__file__).parent.parent) + os.sep
 _STANDARD_LIBRARY: Final = sysconfig.get_path("stdlib")
 
 

@@ -57,12 +57,15 @@ async def serve_control(
     with _short(state.socket) as path:
         listener = await anyio.create_unix_listener(path, mode=0o600)
     door = _Door(serve, limit)
-    try:
-        async with listener:
+    async with anyio.create_task_group() as inside:
+        try:
             task_status.started()
-            await listener.serve(door.enter)
-    finally:
-        state.socket.unlink(missing_ok=True)
+            await listener.serve(door.enter, inside)
+        finally:
+            # Nobody comes in any more, while those inside are seen to their end.
+            state.socket.unlink(missing_ok=True)
+            with anyio.CancelScope(shield=True):
+                await listener.aclose()
 
 
 async def connect_control(state: StateDirectory) -> StreamTransport:

@@ -7,7 +7,7 @@ Start: lock, journal, links (each tried once, none waited for longer than START_
 what they left is held or stopped, then sessions, links and journal close.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
@@ -84,7 +84,7 @@ class Runtime:
             try:
                 self._connect(self.config)
                 await self.kernel.links.wait_first_tries(START_LIMIT)
-                self._start_apps()
+                await self._start_apps()
             except BaseException:
                 self._tasks.cancel_scope.cancel()
                 raise
@@ -129,20 +129,13 @@ class Runtime:
 
     # --- clients ---
 
-    async def serve(
-        self,
-        transport: Transport,
-        principal: str,
-        on_message: Callable[[p.FromClient], None] | None = None,
-        *,
-        survives: bool = False,
-    ) -> None:
+    async def serve(self, transport: Transport, principal: str, *, survives: bool = False) -> None:
         """Serve one client until it closes. `principal` is `cli:USER`, which holds all grants, or a configured app's name.
 
         `survives`: the client is a process of its own that lives on when this runtime ends (a command at the local socket).
         """
         who, welcome = self._principal(principal)
-        await Session(self.kernel, transport, who, welcome, on_message, survives).run()
+        await Session(self.kernel, transport, who, welcome, survives).run()
 
     def _principal(self, name: str) -> tuple[Principal, p.Welcome]:
         epoch = self.kernel.journal.epoch
@@ -159,23 +152,23 @@ class Runtime:
 
     # --- apps ---
 
-    def _start_apps(self) -> None:
-        plugins: list[tuple[str, AppSettings, Any]] = [
-            (name, settings, self._registry.app(settings.app or name)) for name, settings in self.config.apps.items()
-        ]
+    async def _start_apps(self) -> None:
+        plugins = [(n, a, self._registry.app(a.app or n)) for n, a in self.config.apps.items()]
         plugins += [
-            (name, AppSettings(isolation=s.isolation, config=s.config), self._registry.publisher(s.publisher or name))
-            for name, s in self.config.publishers.items()
+            (n, AppSettings(isolation=b.isolation, config=b.config), self._registry.publisher(b.publisher or n))
+            for n, b in self.config.publishers.items()
         ]
-        for name, settings, plugin in plugins:
-            supervisor = AppSupervisor(name, settings, plugin, self.serve, self._clock)
-            self._apps[name] = supervisor
-            self._tasks.start_soon(supervisor.run, name=f"app {name}")
+        with anyio.move_on_after(START_LIMIT):
+            async with anyio.create_task_group() as starting:
+                for name, settings, plugin in plugins:
+                    app = self._apps[name] = AppSupervisor(name, settings, plugin, self.serve, self._clock, log)
+                    self._tasks.start_soon(app.run, name=f"app {name}")
+                    starting.start_soon(app.wait_known, name=f"app {name}: ready")
 
     async def _end_apps(self) -> None:
         async with anyio.create_task_group() as ending:
             for name, app in self._apps.items():
-                ending.start_soon(app.stop, STOP_GRACE, name=f"stop app {name}")
+                ending.start_soon(app.stop, "the runtime ends", STOP_GRACE, name=f"stop app {name}")
 
     async def _end_sessions(self) -> None:
         """Commands are told; their jobs are held, stopped or finished as each session ends."""

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Final, Literal
 
 import anyio
@@ -285,7 +286,9 @@ class Link:
     # --- point I/O ---
 
     async def read(self, addresses: Sequence[str]) -> list[DataValue]:
-        return await self.session().read(addresses)
+        readings = await self.session().read(addresses)
+        now = self._clock.now()
+        return [r if r.receive_time is not None else replace(r, receive_time=now) for r in readings]
 
     async def write(self, writes: Sequence[Write], last_check: LastCheck) -> list[int]:
         return await self.session().write(writes, last_check)

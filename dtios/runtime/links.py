@@ -88,7 +88,7 @@ class LinkTable:
                 "it is connected already with other settings", where=url, mend="leave them out, or end the other use first"
             )
         if held is None:
-            held = self._connect(url, settings, ProfileLibrary.load(), {})
+            held = self._connect(url, settings, ProfileLibrary.builtin(), {})
         held.users += 1
         if progress is not None:
             held.link.progress.add(progress)

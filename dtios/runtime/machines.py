@@ -14,7 +14,7 @@ from dtios.runtime.link import Link
 from dtios.runtime.principal import matches
 from dtios.sdk.protocol import MachineView
 
-__all__ = ["LiveMachine", "MachineTable"]
+__all__ = ["LiveMachine", "MachineTable", "unknown"]
 
 
 class LiveMachine:
@@ -62,7 +62,7 @@ class LiveMachine:
         """Raises ConfigurationError with what it may have meant."""
         found = self._signals.get(path)
         if found is None:
-            raise _unknown("signal", path, self._signals, self.name)
+            raise unknown("signal", path, self._signals, self.name)
         return found
 
     def select(self, patterns: list[str]) -> list[Signal]:
@@ -72,7 +72,7 @@ class LiveMachine:
         chosen = [s for s in self.machine.signals if matches(s.path, patterns)]
         for pattern in patterns:
             if not any(matches(s.path, [pattern]) for s in chosen):
-                raise _unknown("signal", pattern, self._signals, self.name)
+                raise unknown("signal", pattern, self._signals, self.name)
         return chosen
 
     def skill(self, path: str) -> Skill:
@@ -80,7 +80,7 @@ class LiveMachine:
         if found is None:
             by_capability = [s for s in self._skills.values() if s.capability is not None and s.capability.iri == path]
             if len(by_capability) != 1:
-                raise _unknown("skill", path, self._skills, self.name)
+                raise unknown("skill", path, self._skills, self.name)
             found = by_capability[0]
         return found
 
@@ -110,12 +110,10 @@ class LiveMachine:
     async def read_states(self) -> tuple[str | None, str | None]:
         """The PackML state and UnitMode as the machine reports them now; None where it reports none."""
         points = [p for p in (self.mapped.state, self.mapped.unit_mode) if p is not None]
-        names: dict[StatePoint, str | None] = {}
-        for point in points:
-            (reading,) = await self.read([point.signal])
-            names[point] = point.name_of(reading.value) if reading.is_good else None
-        state, mode = self.mapped.state, self.mapped.unit_mode
-        return (names.get(state) if state else None, names.get(mode) if mode else None)
+        paths = list(dict.fromkeys(path for point in points for path in point.signals))
+        readings = dict(zip(paths, await self.read(paths), strict=True)) if paths else {}
+        good = {path: reading.value for path, reading in readings.items() if reading.is_good}
+        return _name(self.mapped.state, good), _name(self.mapped.unit_mode, good)
 
     def silence(self) -> float:
         """Seconds since the machine was last heard of."""
@@ -126,17 +124,19 @@ class LiveMachine:
         detail = self.link.detail
         if health == "online" and not self.present:
             health, detail = "failed", "it is no longer behind its endpoint"
-        return MachineView(self.machine, health, detail, self._state("state"), self._state("unit_mode"))
+        return MachineView(self.machine, health, detail, self._state(self.mapped.state), self._state(self.mapped.unit_mode))
 
-    def _state(self, which: Literal["state", "unit_mode"]) -> str | None:
-        point = self.mapped.state if which == "state" else self.mapped.unit_mode
-        reading = None if point is None else self.last(point.signal)
-        if point is None or reading is None or not reading.is_good:
-            return None
-        return point.name_of(reading.value)
+    def _state(self, point: StatePoint | None) -> str | None:
+        known = {} if point is None else {path: self.last(path) for path in point.signals}
+        return _name(point, {path: r.value for path, r in known.items() if r is not None and r.is_good})
 
 
-def _unknown(what: str, path: str, known: Mapping[str, Any], where: str) -> ConfigurationError:
+def _name(point: StatePoint | None, good: Mapping[str, Any]) -> str | None:
+    return None if point is None else point.name_among(good)
+
+
+def unknown(what: str, path: str, known: Mapping[str, Any], where: str) -> ConfigurationError:
+    """The error for a name that is not there, with what it may have meant."""
     close = get_close_matches(path, list(known), n=3, cutoff=0.5)
     if not close:
         close = [k for k in known if k.rsplit("/", 1)[-1].lower() == path.rsplit("/", 1)[-1].lower()][:3]

@@ -58,7 +58,7 @@ def packed_view(view: p.JobView) -> p.JobView:
 
 
 class Session:
-    """Serves one transport until it closes. `on_message` sees what is not a request: an app's heartbeats, readiness, log."""
+    """Serves one transport until it closes. `survives`: see `end`."""
 
     def __init__(
         self,
@@ -66,7 +66,6 @@ class Session:
         transport: Transport,
         principal: Principal,
         welcome: p.Welcome,
-        on_message: Callable[[p.FromClient], None] | None = None,
         survives: bool = False,
     ) -> None:
         self.kernel = kernel
@@ -74,7 +73,6 @@ class Session:
         self.principal = principal
         self._transport = transport
         self._welcome = welcome
-        self._on_message = on_message
         self._scopes: dict[int, anyio.CancelScope] = {}
         self._consumers: dict[int, tuple[Consumer, anyio.Semaphore]] = {}
         self._requests: dict[int, anyio.CancelScope] = {}
@@ -152,8 +150,7 @@ class Session:
                 if scope is not None:
                     scope.cancel()
             case _:
-                if self._on_message is not None:
-                    self._on_message(message)
+                pass  # what an app says of itself is heard by its supervisor, before it comes here
 
     async def _answer(self, request: p.Request) -> None:
         with anyio.CancelScope() as scope:

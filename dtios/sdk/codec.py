@@ -29,7 +29,17 @@ __all__ = ["pack", "pack_batch", "pack_value", "unpack_batch", "unpack_value"]
 _PLAIN: Final = frozenset({bool, int, float, str, bytes, type(None)})
 _BATCH: Final = 16
 
-_encoder = msgspec.msgpack.Encoder()
+
+def _as_base(value: Any) -> Any:
+    """A typed field (an address, an enumeration) says what it is itself: the base type travels. Values were packed before."""
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, int):
+        return int(value)
+    raise TypeError(f"a value of type {type(value).__name__} cannot cross to an app")
+
+
+_encoder = msgspec.msgpack.Encoder(enc_hook=_as_base)
 
 
 def _reading(value: DataValue) -> Any:

@@ -60,6 +60,12 @@ class Directory:
             raise ConfigurationError(missing, where=f"machine {name} as {need.role}", mend="bind the role to another machine")
         return missing is None
 
+    def why_not(self, need: Need, view: MachineView) -> str:
+        """Why this machine does not play a role, for a person."""
+        if self._bound.get(need.role) and view.machine.name not in self._bound[need.role]:
+            return "the role is bound to another machine"
+        return f"it is {view.health}" if view.health != "online" else need.missing(view.machine) or ""
+
     def playing(self, need: Need) -> list[MachineView]:
         """The machines that play a role now, in the order of the configuration, else by name."""
         names = self._bound.get(need.role) or sorted(self._views)

@@ -92,6 +92,7 @@ class Host:
         for handler in handlers:
             if handler.kind == "every":
                 crew.start(handler.name, self._every, context, handler, crew)
+        self._say_what_is_missing(context, directory)
         await client.tell(Ready())
         mains = [handler for handler in handlers if handler.kind == "main"]
         for main in mains:
@@ -100,6 +101,13 @@ class Host:
             await done.wait()
         if len(handlers) > len(mains):
             await anyio.sleep_forever()
+
+    def _say_what_is_missing(self, context: Context[Any], directory: Directory) -> None:
+        """An app that waits for a machine looks idle; the log says for which, and why those there are not it."""
+        for need in self._app.roles:
+            if not directory.playing(need):
+                why = {view.machine.name: directory.why_not(need, view) for view in directory.with_capability(None, {})}
+                context.log.warning("no machine plays the role yet", role=need.role, **why)
 
     async def _main(self, context: Context[Any], handler: Handler, crew: Crew, done: anyio.Event) -> None:
         if handler.finish:

@@ -86,12 +86,14 @@ class MemoryTransport:
         try:
             await self._out.send(frame)
         except (anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
+            await self.aclose()  # a pair dies as one, and nobody has to close what the other end has left
             raise Closed from error
 
     async def receive(self) -> bytes:
         try:
             return await self._into.receive()
         except (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
+            await self.aclose()
             raise Closed from error
 
     async def aclose(self) -> None:

@@ -1,0 +1,7 @@
+"""OPC UA adapter, on asyncua."""
+
+from dtios_opcua.adapter import OpcUaAdapter
+
+__all__ = ["OpcUaAdapter", "adapter"]
+
+adapter = OpcUaAdapter()

@@ -1,0 +1,54 @@
+"""The plug-in itself."""
+
+import logging
+from typing import ClassVar
+from urllib.parse import urlsplit
+
+from dtios.sdk.adapter import Adapter, Connection, ConnectionSettings, Endpoint
+from dtios.sdk.errors import ConfigurationError
+from dtios_opcua.connection import OpcUaConnection
+from dtios_opcua.discovery import discover
+from dtios_opcua.opening import check_settings
+
+__all__ = ["OpcUaAdapter"]
+
+
+class OpcUaAdapter(Adapter):
+    """OPC UA over opc.tcp, binary encoding."""
+
+    name: ClassVar[str] = "opcua"
+    schemes: ClassVar[tuple[str, ...]] = ("opc.tcp",)
+    summary: ClassVar[str] = "OPC UA client/server (opc.tcp, binary), on asyncua"
+
+    def __init__(self) -> None:
+        # asyncua's client logs what this adapter turns into errors and gaps (see `channel` for what its protocol says)
+        for name in ("asyncua.client", "asyncua.uaprotocol"):
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+
+    def connect(self, url: str, settings: ConnectionSettings) -> Connection:
+        _check_url(url)
+        check_settings(url, settings)
+        return OpcUaConnection(url, settings)
+
+    async def discover(self, hint: str) -> list[Endpoint]:
+        if "://" in hint:
+            _check_url(hint)
+        return await discover(hint)
+
+
+def _check_url(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise ConfigurationError(f"this is not a URL ({error})", where=url, mend=_MEND) from None
+    if parts.scheme != "opc.tcp" or not parts.hostname:
+        raise ConfigurationError("this is not an OPC UA URL", where=url, mend=_MEND)
+    if port == 0:
+        raise ConfigurationError("port 0 is nobody's", where=url, mend=_MEND)
+    if parts.username or parts.password:
+        shown = url.replace(parts.netloc, parts.netloc.rpartition("@")[2])
+        raise ConfigurationError("user and password do not belong into the URL", where=shown, mend="give them as settings")
+
+
+_MEND = "an OPC UA URL looks like opc.tcp://192.168.0.10:4840"

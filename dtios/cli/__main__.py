@@ -1,0 +1,3 @@
+from dtios.cli import main
+
+main()

@@ -1,0 +1,66 @@
+"""When the owner of a running job is gone: hold it, stop it or let it finish, as its skill says, and write down which."""
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+from uuid import uuid4
+
+import structlog
+
+from dtios.model.errors import DtiosError
+from dtios.model.job import JobVerb, allowed_verbs
+from dtios.model.machine import OnOwnerLost
+from dtios.runtime.gate import Action, Command
+from dtios.runtime.job_book import ActiveJob
+from dtios.runtime.principal import Principal
+
+__all__ = ["OWNER_LOST_LIMIT", "Give", "effective_on_owner_lost", "leave"]
+
+log = structlog.get_logger("dtios.jobs")
+
+Give = Callable[[ActiveJob, JobVerb, Command], Awaitable[None]]
+"""Gives a verb to a job through the gate."""
+
+_VERBS: Final = {OnOwnerLost.HOLD: JobVerb.PAUSE, OnOwnerLost.STOP: JobVerb.STOP}
+OWNER_LOST_LIMIT: Final = 0.8
+"""Seconds that holding or stopping a lost owner's job may take before the runtime goes on (its end is due within one)."""
+
+
+def effective_on_owner_lost(wanted: OnOwnerLost, verbs: frozenset[JobVerb]) -> OnOwnerLost:
+    """What is really done: a binding that cannot hold stops, one that cannot stop finishes."""
+    if wanted is OnOwnerLost.HOLD and JobVerb.PAUSE not in verbs:
+        wanted = OnOwnerLost.STOP
+    if wanted is OnOwnerLost.STOP and JobVerb.STOP not in verbs:
+        return OnOwnerLost.FINISH
+    return wanted
+
+
+async def leave(active: ActiveJob, give: Give) -> OnOwnerLost:
+    """Do what the skill says; where the machine does not follow, the next safer thing. Returns what was done in the end.
+
+    A job that has not begun yet is waited for: it cannot be held before it runs, and must not run on unwatched.
+    """
+    runtime = Principal("runtime", everything=True)
+    action = active.on_owner_lost
+    verbs = active.machine.skill(active.view.skill).verbs
+    while (verb := _VERBS.get(action)) is not None and not active.view.final:
+        if verb not in allowed_verbs(active.view.state):
+            if verb is JobVerb.PAUSE and JobVerb.STOP in allowed_verbs(active.view.state):
+                break  # it stands already
+            await active.change()
+            continue
+        detail = f"owner lost: {verb} {active.view.job}"
+        try:
+            await give(
+                active, verb, Command(str(uuid4()), runtime, active.machine, Action.STOP, active.view.skill, {}, detail=detail)
+            )
+        except DtiosError as error:
+            log.warning(
+                "owner lost, and the machine did not follow",
+                machine=active.machine.name, job=active.view.job, verb=verb, reason=str(error),
+            )  # fmt: skip
+            verbs -= {verb}
+            action = effective_on_owner_lost(OnOwnerLost.STOP, verbs)
+        else:
+            break
+    log.warning("owner lost", machine=active.machine.name, job=active.view.job, action=action)
+    return action

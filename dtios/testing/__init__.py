@@ -1,0 +1,18 @@
+"""What is shipped for tests: machines in memory, a clock turned by hand, and the conformance suite for adapters."""
+
+from dtios.testing.clock import VirtualClock, settle
+from dtios.testing.machines import METHOD_PROFILE, job_order_machine, method_machine, packml_machine
+from dtios.testing.memory import MemoryAdapter
+from dtios.testing.server import MemoryServer, Received
+
+__all__ = [
+    "METHOD_PROFILE",
+    "MemoryAdapter",
+    "MemoryServer",
+    "Received",
+    "VirtualClock",
+    "job_order_machine",
+    "method_machine",
+    "packml_machine",
+    "settle",
+]
