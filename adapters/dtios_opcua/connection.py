@@ -71,7 +71,7 @@ class OpcUaConnection(Connection):
         finally:
             self._session = self._subscriptions = self._publishing = None
             with anyio.CancelScope(shield=True):
-                await session.channel.close(_GOODBYE, None if lost.done() else session.goodbye)
+                await session.channel.close(_GOODBYE, session.goodbye if lost.cancelled() else None)
 
     def _alive(self) -> Session:
         if self._session is None:

@@ -13,7 +13,7 @@ from dtios.model.values import NO_TIME
 from dtios_opcua.decoder import Decoder
 from dtios_opcua.wire import Reader, Undecodable, ns_from_ticks
 
-__all__ = ["Columns", "Header", "decode_notifications", "read_header", "read_message"]
+__all__ = ["Columns", "decode_notifications", "read_header", "read_message"]
 
 _DATA_CHANGE = (0, 811)
 _STATUS_CHANGE = (0, 820)
@@ -22,15 +22,6 @@ _MAX_TICKS = (2**63 - 1) // 100 + _EPOCH_TICKS
 _LEAST_TICKS = _EPOCH_TICKS - (2**63 - 1) // 100
 _FIXED = {1: "?", 2: "b", 3: "B", 4: "h", 5: "H", 6: "i", 7: "I", 8: "q", 9: "Q", 10: "f", 11: "d"}
 _SHORT_RUN = 8
-
-
-@dataclass(slots=True)
-class Header:
-    """What comes before and around a NotificationMessage. `kept` lists what the server can still republish."""
-
-    subscription: int
-    kept: list[int]
-    more: bool
 
 
 @dataclass(slots=True)
@@ -45,11 +36,12 @@ class Columns:
     end: int | None = None
 
 
-def read_header(reader: Reader) -> Header:
+def read_header(reader: Reader) -> int:
+    """The subscription's id; what else comes before the NotificationMessage is not needed."""
     subscription = reader.u32()
-    count = reader.length(4)
-    kept = [reader.u32() for _ in range(count)]
-    return Header(subscription, kept, reader.u8() != 0)
+    reader.take(4 * max(reader.length(4), 0))  # the numbers that can be republished: asking tells as well
+    reader.u8()
+    return subscription
 
 
 def read_message(reader: Reader) -> tuple[int, list[tuple[tuple[int, Any], bytes]]]:

@@ -2,7 +2,6 @@
 
 import asyncio
 import ipaddress
-from asyncio import IncompleteReadError
 
 from asyncua import ua
 from asyncua.ua.uaerrors import UaError, UaStatusCodeError
@@ -116,16 +115,12 @@ def opening_error(error: Exception, url: str, complaint: str = "") -> DtiosError
             )
         case ConnectionRefusedError():
             return TemporaryError("nobody listens there", where=url, mend=f"is the server running, and is {port} its port?")
-        case ConnectionError() if complaint:
+        case ConnectionError() if complaint or error.errno is None:
+            complaint = complaint or "it closed the connection"
             return TemporaryError(f"this does not answer like an OPC UA server ({complaint})", where=url, mend=_NOT_UA)
-        case OSError() | IncompleteReadError():
-            return TemporaryError(
-                f"the server cannot be reached ({error.strerror or error or type(error).__name__})"
-                if isinstance(error, OSError)
-                else "the server closed the connection",
-                where=url,
-                mend="check the address and the network",
-            )
+        case OSError():
+            why = error.strerror or str(error)
+            return TemporaryError(f"the server cannot be reached ({why})", where=url, mend="check the address and the network")
         case Undecodable() | UaError():
             return TemporaryError(f"this does not answer like an OPC UA server ({error})", where=url, mend=_NOT_UA)
     return None

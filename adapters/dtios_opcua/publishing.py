@@ -16,7 +16,7 @@ from dtios.sdk.adapter import Loss, Sink
 from dtios_opcua.channel import Answer, open_answer
 from dtios_opcua.errors import BadStatus, LostError
 from dtios_opcua.loading import load_types
-from dtios_opcua.notification import Columns, Header, decode_notifications, read_header, read_message
+from dtios_opcua.notification import Columns, decode_notifications, read_header, read_message
 from dtios_opcua.services import Service
 from dtios_opcua.session import Session
 from dtios_opcua.subscribing import Subscription, Subscriptions
@@ -27,6 +27,7 @@ __all__ = ["Publishing"]
 _DEPTH = 3
 _MOST_REPUBLISHED = 64
 _PAUSE = 0.2
+_NEVER = 3600.0
 
 
 class Publishing:
@@ -54,7 +55,11 @@ class Publishing:
         try:
             while True:
                 self._fill()
-                await self._wake.wait()
+                try:
+                    async with asyncio.timeout(self._patience() / 4):
+                        await self._wake.wait()
+                except TimeoutError:
+                    await self._recreate_silent()
                 self._wake.clear()
                 while self._arrived:
                     await self._one(self._arrived.popleft())
@@ -62,6 +67,16 @@ class Publishing:
         finally:
             for answer in self._outstanding:
                 answer.cancel()
+
+    def _patience(self) -> float:
+        return min((one.patience for one in self._subscriptions.by_id.values()), default=_NEVER)
+
+    async def _recreate_silent(self) -> None:
+        """A server that forgot a subscription says nothing: neither data nor keep-alives, to requests that wait there."""
+        now = time.monotonic()
+        for subscription in list(self._subscriptions.by_id.values()):
+            if now - subscription.heard > subscription.patience:
+                await self._recreate(subscription)
 
     def _fill(self) -> None:
         if not self._subscriptions.by_id:
@@ -89,7 +104,7 @@ class Publishing:
             if error is not None:
                 raise LostError(str(error)) from error
             reader = open_answer(answer.result())
-            header = read_header(reader)
+            number = read_header(reader)
         except BadStatus as error:
             await self._fault(error, generation)
             return
@@ -97,11 +112,14 @@ class Publishing:
             self._lose(GapCause.UNDECODABLE, None)
             return
         self._faults = 0
-        subscription = self._subscriptions.by_id.get(header.subscription)
+        subscription = self._subscriptions.by_id.get(number)
         if subscription is not None:
-            await self._message(subscription, header, reader, received)
+            await self._message(subscription, reader, received)
+        now = time.monotonic()
+        for other in self._subscriptions.by_id.values():
+            other.heard = now if other is subscription else max(other.heard, now - other.patience / 2)
 
-    async def _message(self, subscription: Subscription, header: Header, reader: Reader, received: int) -> None:
+    async def _message(self, subscription: Subscription, reader: Reader, received: int) -> None:
         start = reader.pos
         try:
             sequence, bodies = read_message(reader)

@@ -70,11 +70,7 @@ class Session:
 
     async def _look_around(self) -> None:
         keys = [_NAMESPACE_ARRAY, _START_TIME, _BUILD_INFO, *_LIMITS.values()]
-        answer = await self.channel.request(Service.READ, read_payload([(key, Attribute.VALUE) for key in keys]))
-        count = answer.length()
-        if count != len(keys):
-            raise Undecodable("the answer to Read has another number of results")
-        values = [self.decoder.data_value(answer)[0] for _ in keys]
+        values = [value for value, *_ in await self.read([(key, Attribute.VALUE) for key in keys])]
         uris = tuple(str(uri) for uri in values[0] or ())
         self._use(Namespaces(uris or ("http://opcfoundation.org/UA/",)))
         build = values[2].fields if values[2] is not None else {}

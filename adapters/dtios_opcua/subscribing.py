@@ -2,7 +2,9 @@
 
 import math
 import struct
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from dtios.model.status import is_bad, status_code
@@ -26,10 +28,13 @@ _LIFETIME = 60.0
 
 @dataclass(slots=True)
 class Subscription:
-    """One at the server. `expected` is the next sequence number (Part 4, 5.14.1.1: from 1)."""
+    """One at the server. `expected` is the next sequence number (Part 4, 5.14.1.1: from 1); without a message or a
+    keep-alive for `patience` seconds since `heard` (monotonic) it is gone."""
 
     id: int
+    patience: float
     expected: int = 1
+    heard: float = field(default_factory=time.monotonic)
     items: dict[int, int] = field(default_factory=dict)  # ClientHandle -> MonitoredItemId
     points: dict[int, MonitoredPoint] = field(default_factory=dict)
 
@@ -81,7 +86,9 @@ class Subscriptions:
         lifetime = max(3 * alive, math.ceil(_LIFETIME / interval))
         payload = struct.pack("<dIII?B", interval * 1000, lifetime, alive, 0, True, 0)
         answer = await self._session.channel.request(Service.CREATE_SUBSCRIPTION, payload)
-        subscription = Subscription(answer.u32())
+        number, revised = answer.u32(), answer.f64() / 1000
+        answer.u32()  # the revised lifetime
+        subscription = Subscription(number, max(self._settings.keep_alive, 3 * revised * answer.u32()))
         self.by_id[subscription.id] = subscription
         return subscription
 
@@ -142,6 +149,8 @@ class Subscriptions:
 
     async def recreate(self, subscription: Subscription) -> list[int]:
         """The server dropped it: make its items anew. Returns the handles that could not be."""
+        with suppress(BadStatus):  # it should be gone, and must not send what nobody awaits
+            await self._session.channel.request(Service.DELETE_SUBSCRIPTIONS, struct.pack("<iI", 1, subscription.id))
         self.by_id.pop(subscription.id, None)
         self._full.discard(subscription.id)
         points = list(subscription.points.values())

@@ -48,6 +48,7 @@ _U16 = struct.Struct("<H")
 _U32 = struct.Struct("<I")
 _I32 = struct.Struct("<i")
 _I64 = struct.Struct("<q")
+_F64 = struct.Struct("<d")
 
 
 class Reader:
@@ -104,6 +105,10 @@ class Reader:
 
     def i64(self) -> int:
         return self._number(_I64)
+
+    def f64(self) -> float:
+        number: float = _F64.unpack(self.take(8))[0]
+        return number
 
     def length(self, size: int = 1) -> int:
         """An array's length, -1 for a null one; `size` is the least an element takes."""

@@ -2,6 +2,7 @@
 
 import difflib
 import importlib
+import importlib.metadata
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -55,23 +56,28 @@ class LazyGroup(click.Group):
         return command.get_short_help_str(80) if command is not None else ""
 
 
+def _plugin_commands() -> dict[str, importlib.metadata.EntryPoint]:
+    """name -> entry point of the group that dtios.sdk.commands describes; that module's package is not imported for it."""
+    return {point.name: point for point in importlib.metadata.entry_points(group="dtios.commands")}
+
+
 class RootGroup(LazyGroup):
     """`dtios` itself: its own commands first, then those of plug-ins. A broken plug-in breaks its own command only."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        from dtios.sdk.commands import plugin_commands
-
         own = super().list_commands(ctx)
-        return [*own, *sorted(plugin_commands().keys() - set(own))]
+        return [*own, *sorted(_plugin_commands().keys() - set(own))]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         found = super().get_command(ctx, cmd_name)
         if found is not None:
             return found
-        from dtios.sdk.commands import load_command, plugin_commands
+        point = _plugin_commands().get(cmd_name)
+        if point is None:
+            return None
+        from dtios.sdk.commands import load_command
 
-        point = plugin_commands().get(cmd_name)
-        return load_command(point) if point is not None else None
+        return load_command(point)
 
     def summary(self, ctx: click.Context, name: str) -> str:
         return super().summary(ctx, name) or "Added by a plug-in."

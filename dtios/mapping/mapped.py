@@ -6,6 +6,7 @@ from typing import Any
 
 from dtios.mapping.bindings.base import SkillBinding
 from dtios.mapping.conversion import Conversion
+from dtios.mapping.state_names import INNER, look_up
 from dtios.model.datatypes import ValueType
 from dtios.model.machine import Machine
 
@@ -37,8 +38,8 @@ class MappedSkill:
 class StatePoint:
     """A signal that tells the machine's PackML state or UnitMode: path of the signal, and its wire value -> name.
 
-    State machines may be nested (OPC 30050: Cleared holds MachineState, whose Running holds ExecuteState): where the value of
-    `signal` is none of `states`, the point of the `nested` machine tells. Use `signals` and `name_among` to see all of them.
+    State machines may be nested (OPC 30050: Cleared holds MachineState, whose Running holds ExecuteState): where `states` has an
+    empty name for the value of `signal`, the point of the `nested` machine tells. Use `signals` and `name_among` to see all.
     """
 
     signal: str
@@ -52,18 +53,14 @@ class StatePoint:
 
     def name_of(self, value: Any) -> str | None:
         """The state's name for a wire value (a number, a text, or a text with a locale); None if nobody named it."""
-        text = getattr(value, "text", value)
-        if isinstance(text, str):
-            return self.states.get(text.strip()) or self.states.get(text.strip().lower())
-        return self.states.get(text) if isinstance(text, int) else None
+        return look_up(self.states, value) or None
 
     def name_among(self, values: Mapping[str, Any]) -> str | None:
         """The state's name, given the good values by signal path (leave out what is not Good); None where they do not tell."""
-        value = values.get(self.signal)
-        name = None if value is None else self.name_of(value)
-        if name is not None or value is None or self.nested is None:
-            return name
-        return self.nested.name_among(values)
+        name = look_up(self.states, values.get(self.signal))
+        if name == INNER and self.nested is not None:
+            return self.nested.name_among(values)
+        return name or None
 
 
 @dataclass(frozen=True, slots=True)

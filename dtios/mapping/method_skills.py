@@ -9,7 +9,7 @@ from dtios.mapping.layout import Entry
 from dtios.mapping.profile_skills import MethodRule, ParameterRule, ResultRule
 from dtios.mapping.skill_parts import BuiltSkill, NotBuilt, Place, finish, limits
 
-__all__ = ["inputs_of", "method_skill", "owner_of", "plain_method_skill"]
+__all__ = ["argument_names", "inputs_of", "method_skill", "owner_of", "plain_method_skill"]
 
 
 def owner_of(entry: Entry) -> Node:
@@ -18,7 +18,7 @@ def owner_of(entry: Entry) -> Node:
     return entry.owner.node
 
 
-def _names(given: Sequence[Argument]) -> list[str]:
+def argument_names(given: Sequence[Argument]) -> list[str]:
     """Argument names, made unique; an argument without one is named by its place."""
     names: list[str] = []
     for number, argument in enumerate(given, 1):
@@ -66,7 +66,7 @@ def method_skill(rule: MethodRule, place: Place) -> BuiltSkill:
 
 def inputs_of(given: Sequence[Argument], rules: Mapping[str, ParameterRule]) -> list[Input]:
     """A rule's parameter stands for the argument it names (by itself, if it says no `argument`). Raises NotBuilt."""
-    names = _names(given)
+    names = argument_names(given)
     by_argument = {rule.argument or name: (name, rule) for name, rule in rules.items()}
     _all_there(by_argument, names)
     made: list[Input] = []
@@ -82,7 +82,7 @@ def inputs_of(given: Sequence[Argument], rules: Mapping[str, ParameterRule]) -> 
 
 
 def _outputs(given: Sequence[Argument], rules: Mapping[str, ResultRule], path: str) -> list[Output]:
-    names = _names(given)
+    names = argument_names(given)
     by_argument = {rule.argument or name: name for name, rule in rules.items()}
     _all_there(by_argument, names)
     return [Output(by_argument.get(name, name), a.type, a.description) for name, a in zip(names, given, strict=True)]

@@ -2,11 +2,12 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from dtios.mapping.profile_units import UnitRule
 from dtios.model.datatypes import BuiltinType
 from dtios.model.machine import Capability, OnOwnerLost, PropertyConstraint
+from dtios.model.packml import PackMLState
 
 __all__ = [
     "CapabilityRule",
@@ -18,6 +19,20 @@ __all__ = [
     "ResultRule",
     "SkillRule",
 ]
+
+
+CommandName = Literal[
+    "Reset", "ResetStopped", "Start", "Stop", "Hold", "Unhold", "Suspend", "Unsuspend", "Abort", "Clear", "ToComplete"
+]
+
+
+def _state_name(name: str) -> str:
+    if name and name not in PackMLState.__members__:
+        raise ValueError(f"{name!r} is no PackML state, as Idle or Execute")
+    return name
+
+
+PackMLStateName = Annotated[str, AfterValidator(_state_name)]
 
 
 class _Rule(BaseModel):
@@ -133,14 +148,17 @@ class PackMLRule(_Skill):
     """Drives the PackML state machine at `at`.
 
     `states`: paths of the CurrentState of the nested state machines, outermost first, or of a number as Status.StateCurrent.
-    `commands`: the path of each command's method; or, for classic PackTags, `command` and `change_request`: the paths of
+    `state_names`: the machine's values for the PackML states, where they are not the standard's numbers and names; an empty name
+    says that the machine nested in that state tells. `commands`: the path of each command's method (ResetStopped: of the Reset
+    that leads from Stopped, where it is another one); or, for classic PackTags, `command` and `change_request`: the paths of
     CntrlCmd and CmdChangeRequest. `reset_before_start`: Reset is issued where a start finds Complete or Stopped.
     """
 
     binding: Literal["packml"]
     at: str = ""
     states: tuple[str, ...] = ()
-    commands: dict[str, str] = {}
+    state_names: dict[int | str, PackMLStateName] = {}
+    commands: dict[CommandName, str] = {}
     command: str | None = None
     change_request: str | None = None
     reset_before_start: bool = False

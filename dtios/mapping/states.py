@@ -1,29 +1,15 @@
 """The signals that tell a machine's PackML state and UnitMode."""
 
 from collections.abc import Mapping
-from enum import IntEnum
-from typing import Final
 
 from dtios.mapping.facts import Node
 from dtios.mapping.layout import Entry
 from dtios.mapping.mapped import StatePoint
 from dtios.mapping.profile import StateRule
 from dtios.mapping.skill_parts import Place
-from dtios.model.packml import PackMLState, UnitMode
+from dtios.mapping.state_names import PACKML_STATES, UNIT_MODES
 
-__all__ = ["PACKML_STATES", "packml_point", "unit_mode_point"]
-
-
-def _known(states: type[IntEnum]) -> dict[int | str, str]:
-    """By number, by name, and by name in small letters."""
-    table: dict[int | str, str] = {}
-    for state in states:
-        table |= {int(state): state.name, state.name: state.name, state.name.lower(): state.name}
-    return table
-
-
-PACKML_STATES: Final = _known(PackMLState)
-_UNIT_MODES: Final = _known(UnitMode)
+__all__ = ["packml_point", "unit_mode_point"]
 
 
 def packml_point(rule: StateRule, place: Place, paths: Mapping[int, str]) -> StatePoint | None:
@@ -43,7 +29,7 @@ def _states(rule: StateRule, known: Mapping[int | str, str]) -> dict[int | str, 
 
 
 def _modes(rule: StateRule, entry: Entry) -> dict[int | str, str]:
-    return {**_states(rule, _UNIT_MODES), **({} if rule.states else _own_members(entry.node))}
+    return {**_states(rule, UNIT_MODES), **({} if rule.states else _own_members(entry.node))}
 
 
 def _own_members(node: Node) -> dict[int | str, str]:

@@ -19,6 +19,11 @@ def is_foreign(file: str) -> bool:
     return not standard and not file.startswith((_OURS, "<"))
 
 
+def _caller(file: str) -> bool:
+    """The modules that call what an app brings: its handlers, its main, its import."""
+    return Path(file).name in ("crew.py", "host.py", "process.py")
+
+
 def blocker(stack: list[str], handler: str = "") -> str:
     """The end of a sentence: ` in HANDLER, at FILE:LINE (FUNCTION)`. `handler` is what the app last said, for a stack that
     names no foreign code. The main thread is written last and innermost frame first."""
@@ -28,7 +33,8 @@ def blocker(stack: list[str], handler: str = "") -> str:
             frames = []
         elif found := _FRAME.match(line):
             frames.append(found)
-    foreign = [frame for frame in frames if is_foreign(frame["file"])]
+    calls = next((i for i, frame in enumerate(frames) if frame["file"].startswith(_OURS) and _caller(frame["file"])), len(frames))
+    foreign = [frame for frame in frames[:calls] if is_foreign(frame["file"])]
     if not foreign:
         return f" in {handler}" if handler else ""
     inner, outer = foreign[0], foreign[-1]

@@ -121,11 +121,11 @@ class Runtime:
             app_views=lambda: [app.view for app in self._apps.values()],
         )
 
-    def _connect(self, config: RuntimeConfig, only: Iterable[str] | None = None) -> None:
-        for url, machines in _by_endpoint(config).items():
-            if only is None or url in only:
+    def _connect(self, config: RuntimeConfig, only: Iterable[tuple[str, str | None]] | None = None) -> None:
+        for key, machines in _by_endpoint(config).items():
+            if only is None or key in only:
                 files = [*config.profiles, *(f for m in machines.values() for f in m.profiles)]
-                self.kernel.links.configure(url, machines, ProfileLibrary.load(files))
+                self.kernel.links.configure(key[0], machines, ProfileLibrary.load(files))
 
     # --- clients ---
 
@@ -183,18 +183,21 @@ class Runtime:
         """Apply a patch of the machines: endpoints whose machines did not change are not touched."""
         config = patched(self.config, patch)
         before, after = _by_endpoint(self.config), _by_endpoint(config)
-        changed = [url for url in before if before[url] != after.get(url)]
-        for url in changed:
-            await self.kernel.links.close(url)
-        self._connect(config, [url for url in after if after[url] != before.get(url)])
+        changed = [key for key in before if before[key] != after.get(key)]
+        for key in changed:
+            link = self.kernel.links.find(*key)
+            if link is not None:
+                await self.kernel.links.close(link)
+        self._connect(config, [key for key in after if after[key] != before.get(key)])
         self.config = config
         if self._path is not None:
             await anyio.to_thread.run_sync(write_machines, self._path, patch)
-        log.info("configuration changed", endpoints=changed)
+        log.info("configuration changed", endpoints=[url for url, _ in changed])
 
 
-def _by_endpoint(config: RuntimeConfig) -> dict[str, dict[str, MachineSettings]]:
-    found: dict[str, dict[str, MachineSettings]] = {}
+def _by_endpoint(config: RuntimeConfig) -> dict[tuple[str, str | None], dict[str, MachineSettings]]:
+    """What shares a connection: machines by endpoint and user."""
+    found: dict[tuple[str, str | None], dict[str, MachineSettings]] = {}
     for name, settings in config.machines.items():
-        found.setdefault(settings.endpoint, {})[name] = settings
+        found.setdefault((settings.endpoint, settings.settings.get("user")), {})[name] = settings
     return found

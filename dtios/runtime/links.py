@@ -17,16 +17,21 @@ from dtios.runtime.conditions import ConditionBoard
 from dtios.runtime.config import MachineSettings
 from dtios.runtime.jobs import JobRunner
 from dtios.runtime.link import Link
-from dtios.runtime.machines import MachineTable
+from dtios.runtime.machines import LiveMachine, MachineTable
 from dtios.runtime.placement import Placement
 from dtios.runtime.registry import Registry
 from dtios.runtime.router import Router
+from dtios.runtime.states import StateWatch
 from dtios.sdk.adapter import ConnectionSettings, Endpoint, Progress
 from dtios.sdk.clock import Clock
 
 __all__ = ["LinkTable"]
 
 log = structlog.get_logger("dtios.links")
+
+
+Key = tuple[str, str | None]
+"""(URL, user): one session for each endpoint and identity."""
 
 
 class _Held:
@@ -42,7 +47,7 @@ class _Held:
 
 
 class LinkTable:
-    """One link for each endpoint (one identity each, so far). A link's machines are described when it is first up."""
+    """One link for each endpoint and user identity. A link's machines are described when it is first up."""
 
     def __init__(
         self,
@@ -61,7 +66,7 @@ class LinkTable:
         self._conditions = conditions
         self._clock = clock
         self._tasks = tasks
-        self._held: dict[str, _Held] = {}
+        self._held: dict[Key, _Held] = {}
 
     def configure(self, url: str, machines: Mapping[str, MachineSettings], profiles: ProfileLibrary) -> Link:
         """Connect to an endpoint for as long as it stays configured. Raises ConfigurationError."""
@@ -82,7 +87,7 @@ class LinkTable:
 
         Raises what the first attempt failed with.
         """
-        held = self._held.get(_normal(url))
+        held = self._find(url, settings)
         if held is not None and settings and self._settings(url, settings) != held.settings:
             raise ConfigurationError(
                 "it is connected already with other settings", where=url, mend="leave them out, or end the other use first"
@@ -97,30 +102,39 @@ class LinkTable:
                 await held.link.retry()
             await held.link.wait_tried()
         except BaseException:
-            await self.close(url)
+            await self.close(held.link)
             raise
         finally:
             if progress is not None:
                 held.link.progress.discard(progress)
         return held.link
 
-    async def close(self, url: str) -> None:
+    async def close(self, link: Link) -> None:
         """One use less; the last one ends the link, its session closed and its machines gone."""
-        held = self._held.get(_normal(url))
-        if held is None:
+        key, held = next(((k, h) for k, h in self._held.items() if h.link is link), (None, None))
+        if key is None or held is None:
             return
         held.users -= 1
         if held.users <= 0:
-            del self._held[_normal(url)]
+            del self._held[key]
             with anyio.CancelScope(shield=True):
                 held.scope.cancel()
                 await held.ended.wait()
             held.placement.remove()
 
-    def machines(self, url: str) -> list[Any]:
-        """The machines behind a URL, in the order they were found."""
-        held = self._held.get(_normal(url))
-        return [] if held is None else held.placement.machines
+    def find(self, url: str, user: str | None) -> Link | None:
+        held = self._held.get((_normal(url), user))
+        return None if held is None else held.link
+
+    def machines(self, link: Link) -> list[LiveMachine]:
+        """The machines behind a link, in the order they were found."""
+        return next((h.placement.machines for h in self._held.values() if h.link is link), [])
+
+    def _find(self, url: str, settings: Mapping[str, Any]) -> _Held | None:
+        """Who says nothing of an identity takes the connection there is."""
+        if "user" in settings:
+            return self._held.get((_normal(url), settings["user"]))
+        return next((h for (at, _), h in self._held.items() if at == _normal(url)), None)
 
     async def discover(self, hint: str) -> list[Endpoint]:
         return await self._registry.adapter_for(hint).discover(hint)
@@ -141,7 +155,8 @@ class LinkTable:
     ) -> _Held:
         checked = self._settings(url, settings)
         connection = self._registry.adapter_for(url).connect(url, checked)
-        placement = Placement(url, machines, self._machines, self._jobs)
+        states = StateWatch(url, self._machines, self._router, self._clock) if machines else None
+        placement = Placement(url, machines, self._machines, self._jobs, states)
 
         async def described(link: Link, facts: BrowseFacts) -> None:
             found = map_machines(facts, profiles)
@@ -151,12 +166,15 @@ class LinkTable:
         link.on_change(placement.changed)
         link.on_condition(lambda source, condition: self._condition(placement, source, condition))
         held = _Held(link, anyio.CancelScope(), placement, checked)
-        self._held[_normal(url)] = held
+        self._held[_normal(url), checked.user] = held
 
         async def run() -> None:
             try:
                 with held.scope:
-                    await link.run()
+                    async with anyio.create_task_group() as around:
+                        if states is not None:
+                            around.start_soon(states.run, name=f"states {url}")
+                        await link.run()
             finally:
                 held.ended.set()
 

@@ -12,6 +12,7 @@ from dtios.runtime.job_owners import effective_on_owner_lost
 from dtios.runtime.jobs import JobRunner
 from dtios.runtime.link import Link
 from dtios.runtime.machines import LiveMachine, MachineTable
+from dtios.runtime.states import StateWatch
 
 __all__ = ["Placement"]
 
@@ -21,7 +22,16 @@ log = structlog.get_logger("dtios.machines")
 class Placement:
     """The machines of one endpoint. `configured` names some of them; the others keep the name they were found under."""
 
-    def __init__(self, url: str, configured: Mapping[str, MachineSettings], table: MachineTable, jobs: JobRunner) -> None:
+    def __init__(
+        self,
+        url: str,
+        configured: Mapping[str, MachineSettings],
+        table: MachineTable,
+        jobs: JobRunner,
+        states: StateWatch | None = None,
+    ) -> None:
+        """`states` watches the machines' PackML states; None where nobody would look."""
+        self._states = states
         self._url = url
         self._configured = dict(configured)
         self._table = table
@@ -111,8 +121,11 @@ class Placement:
             live.signal(interlock.signal)
 
     async def _guard(self, link: Link) -> None:
-        """Interlock signals are always subscribed, so that the gate has their present reading without waiting."""
-        wanted = {machine.handle(interlock.signal): None for machine in self._live.values() for interlock in machine.interlocks}
+        """Interlock and state signals are always subscribed, so that their present reading is there without waiting."""
+        machines = self._live.values()
+        wanted = {machine.handle(interlock.signal): None for machine in machines for interlock in machine.interlocks}
+        if self._states is not None:
+            wanted |= dict.fromkeys(self._states.handles(machines))
         await link.guard(list(wanted))
 
     def remove(self) -> None:

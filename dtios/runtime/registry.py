@@ -101,6 +101,7 @@ class Registry:
         *,
         adapters: Iterable[Adapter] = (),
         apps: Iterable[App[Any]] = (),
+        plugins: Iterable[Plugin] = (),
         installed: bool = True,
     ) -> None:
         """`installed=False`: only what is given. What is given stands before what is installed under the same name."""
@@ -108,6 +109,7 @@ class Registry:
         self._adapters: dict[str, Adapter] = {}
         given = [Plugin("adapter", a.name, "", schemes=tuple(a.schemes), given=a) for a in adapters]
         given.extend(AppPlugin(app.kind, app.name, "", given=app) for app in apps)
+        given.extend(plugins)
         if installed:
             for kind, group in GROUPS.items():
                 for entry in entry_points(group=group):

@@ -40,9 +40,9 @@ async def _open(session: Session, body: p.Open, request: p.Request) -> list[str]
 
     if not session.principal.commission:
         raise RefusedError(f"{session.principal.name} has no grant to commission", where=body.url, mend="grant it in dtios.yaml")
-    await session.kernel.links.open(body.url, body.settings, progress)
-    session._opened.append(body.url)
-    return [m.name for m in session.kernel.links.machines(body.url)]
+    link = await session.kernel.links.open(body.url, body.settings, progress)
+    session.opened.append(link)
+    return [m.name for m in session.kernel.links.machines(link)]
 
 
 @handles(p.Machines)
@@ -269,7 +269,7 @@ async def _browse(session: Session, body: p.BrowseFactsOf, request: p.Request) -
     try:
         return facts_as_dict(await link.session().browse())
     finally:
-        await session.kernel.links.close(body.url)
+        await session.kernel.links.close(link)
 
 
 @handles(p.Configure)

@@ -13,7 +13,7 @@ from anyio.streams.memory import MemoryObjectSendStream
 from dtios.model.errors import ConfigurationError, DtiosError, TemporaryError
 from dtios.runtime.consumer import Consumer
 from dtios.runtime.kernel import Kernel
-from dtios.runtime.link import first_error
+from dtios.runtime.link import Link, first_error
 from dtios.runtime.machines import LiveMachine
 from dtios.runtime.principal import Principal
 from dtios.sdk import protocol as p
@@ -76,7 +76,7 @@ class Session:
         self._scopes: dict[int, anyio.CancelScope] = {}
         self._consumers: dict[int, tuple[Consumer, anyio.Semaphore]] = {}
         self._requests: dict[int, anyio.CancelScope] = {}
-        self._opened: list[str] = []
+        self.opened: list[Link] = []
         self._scope = anyio.CancelScope()
         self._ended = anyio.Event()
         self._handed_over = False
@@ -92,10 +92,11 @@ class Session:
             self.principal.alive = False
             self.kernel.sessions.discard(self)
             with anyio.CancelScope(shield=True):
+                await self._transport.aclose()
                 if not self._handed_over:
                     await self.kernel.jobs.owner_lost(self.principal)
-                for url in self._opened:
-                    await self.kernel.links.close(url)
+                for link in self.opened:
+                    await self.kernel.links.close(link)
             self._ended.set()
 
     async def _serve(self) -> None:

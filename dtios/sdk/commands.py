@@ -15,14 +15,9 @@ import click
 
 from dtios.model.errors import ConfigurationError
 
-__all__ = ["COMMANDS_GROUP", "load_command", "plugin_commands"]
+__all__ = ["COMMANDS_GROUP", "load_command"]
 
 COMMANDS_GROUP: Final = "dtios.commands"
-
-
-def plugin_commands() -> dict[str, importlib.metadata.EntryPoint]:
-    """name -> entry point of what is installed; nothing is imported."""
-    return {point.name: point for point in importlib.metadata.entry_points(group=COMMANDS_GROUP)}
 
 
 def load_command(point: importlib.metadata.EntryPoint) -> click.Command:

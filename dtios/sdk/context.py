@@ -128,6 +128,10 @@ class MachineHandle:
         """A job that runs here or did, by its id."""
         return await self._client.job(job, self.name)
 
+    async def jobs(self) -> list[JobHandle]:
+        """The jobs here that are not over, newest first, whoever started them (`view.principal`)."""
+        return [JobHandle(self._client, view) for view in await self._client.jobs(self.name, open_only=True)]
+
 
 @dataclass(frozen=True, slots=True)
 class MachineChange:

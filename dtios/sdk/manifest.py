@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from dtios.model.errors import ConfigurationError
 from dtios.model.machine import Machine
+from dtios.sdk.patterns import is_pattern
 
 __all__ = ["NAME_PATTERN", "AppConfig", "Manifest", "Need"]
 
@@ -47,7 +48,7 @@ class Need(BaseModel):
         if lacking := [path for path in self.skills if path not in skills]:
             return f"has no skill {lacking[0]}"
         signals = {signal.path for signal in machine.signals}
-        if lacking := [path for path in self.signals if "*" not in path and path not in signals]:
+        if lacking := [path for path in self.signals if not is_pattern(path) and path not in signals]:
             return f"has no signal {lacking[0]}"
         return None
 

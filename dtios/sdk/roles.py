@@ -14,6 +14,7 @@ from dtios.sdk.context import Context, MachineChange, MachineHandle
 from dtios.sdk.crew import Crew
 from dtios.sdk.directory import Directory
 from dtios.sdk.manifest import AppConfig, Need
+from dtios.sdk.patterns import is_pattern, path_matches
 from dtios.sdk.protocol import MachineView
 
 __all__ = ["Roles"]
@@ -127,7 +128,13 @@ class Roles:
 
     async def _values(self, handler: Handler, machine: MachineHandle, started: Callable[[], None]) -> None:
         gaps: dict[str, Gap] = {}
-        async with self._client.subscribe(machine.name, handler.signals, handler.policy, handler.capacity) as deliveries:
+        paths = [signal.path for signal in machine.description.signals]
+        # A pattern may name nothing on one of the machines that play the role; a plain path must be there.
+        signals = [s for s in handler.signals if not is_pattern(s) or any(path_matches(path, [s]) for path in paths)]
+        if not signals:
+            started()
+            await anyio.sleep_forever()
+        async with self._client.subscribe(machine.name, signals, handler.policy, handler.capacity) as deliveries:
             started()
             async for delivery in deliveries:
                 if handler.kind == "batch":

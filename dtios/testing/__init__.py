@@ -1,5 +1,6 @@
 """What is shipped for tests: machines in memory, a clock turned by hand, and the conformance suite for adapters."""
 
+from dtios.testing.apps import AppFailure, AppUnderTest, app_under_test
 from dtios.testing.clock import VirtualClock, settle
 from dtios.testing.machines import METHOD_PROFILE, job_order_machine, method_machine, packml_machine
 from dtios.testing.memory import MemoryAdapter
@@ -7,10 +8,13 @@ from dtios.testing.server import MemoryServer, Received
 
 __all__ = [
     "METHOD_PROFILE",
+    "AppFailure",
+    "AppUnderTest",
     "MemoryAdapter",
     "MemoryServer",
     "Received",
     "VirtualClock",
+    "app_under_test",
     "job_order_machine",
     "method_machine",
     "packml_machine",

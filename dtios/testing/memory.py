@@ -6,6 +6,7 @@ from typing import Any, ClassVar, NoReturn
 from anyio.abc import TaskStatus
 
 from dtios.mapping.facts import BrowseFacts
+from dtios.model.coercion import check
 from dtios.model.errors import ConfigurationError, OutcomeUnknown, TemporaryError
 from dtios.model.values import DataValue
 from dtios.sdk.adapter import (
@@ -23,7 +24,7 @@ from dtios.sdk.adapter import (
 from dtios.testing.server import MemoryServer
 from dtios.testing.session import Answer, Session
 
-__all__ = ["MemoryAdapter"]
+__all__ = ["MemoryAdapter", "MemoryConnection"]
 
 
 class MemoryAdapter(Adapter):
@@ -45,13 +46,15 @@ class MemoryAdapter(Adapter):
         if url not in self._servers:
             known = ", ".join(sorted(self._servers)) or "none"
             raise ConfigurationError("there is no such machine in memory", where=url, mend=f"take one of these: {known}")
-        return _MemoryConnection(self._servers[url], settings)
+        return MemoryConnection(self._servers[url], settings)
 
     async def discover(self, hint: str) -> list[Endpoint]:
         return [Endpoint(url, server.name) for url, server in sorted(self._servers.items()) if url.startswith(hint)]
 
 
-class _MemoryConnection(Connection):
+class MemoryConnection(Connection):
+    """See `Connection`."""
+
     def __init__(self, server: MemoryServer, settings: ConnectionSettings) -> None:
         self._server = server
         self._settings = settings
@@ -93,16 +96,18 @@ class _MemoryConnection(Connection):
 
     async def write(self, writes: Sequence[Write], last_check: LastCheck) -> list[int]:
         session = self._standing()
+        values = [check(w.value, w.type, w.address) for w in writes]
         last_check()
-        answers = [self._server.receive_write(w.address, w.value, w.type) for w in writes]
+        answers = [self._server.receive_write(w.address, v, w.type) for w, v in zip(writes, values, strict=True)]
         for answer, write in zip(answers, writes, strict=True):
             await self._expect(session, answer, write.address, self._settings.timeout)
         return [answer.status for answer in answers]
 
     async def call(self, call: Call, last_check: LastCheck) -> list[Any]:
         session = self._standing()
+        arguments = [check(value, type, call.method) for value, type in call.arguments]
         last_check()
-        answer = self._server.receive_call(call.owner, call.method, [value for value, _ in call.arguments])
+        answer = self._server.receive_call(call.owner, call.method, arguments)
         await self._expect(session, answer, call.method, call.timeout)
         if answer.error is not None:
             raise answer.error

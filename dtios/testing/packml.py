@@ -42,6 +42,7 @@ class PackMLMachine(MemoryServer):
         self._acting = acting
         self._moves = 0
         self._remaining = execute
+        self._entered = 0.0
         self.state = PackMLState.Idle
         self.parts = 0
 
@@ -80,22 +81,18 @@ class PackMLMachine(MemoryServer):
 
     def go(self, state: PackMLState) -> None:
         """Move there now, whatever the transition table says."""
+        if self.state is _S.Execute:
+            self._remaining -= self.clock.monotonic() - self._entered
         if state is _S.Starting:
             self._remaining = self._execute
-        self.state = state
+        self.state, self._entered = state, self.clock.monotonic()
         self._moves += 1
         self._show()
         if state in ACTING:
             self.spawn(self._act, state, self._moves)
 
     async def _act(self, state: PackMLState, move: int) -> None:
-        begun = self.clock.monotonic()
-        executing = state is _S.Execute
-        try:
-            await self.clock.sleep(self._remaining if executing else self._acting)
-        finally:
-            if executing:
-                self._remaining -= self.clock.monotonic() - begun
+        await self.clock.sleep(self._remaining if state is _S.Execute else self._acting)
         if self._moves != move:
             return
         if state is _S.Completing:

@@ -38,10 +38,14 @@ _S = PackMLState
 _C = PackMLCommand
 
 _OPEN_STATES: Final[dict[PackMLState, tuple[JobState, JobSubstate | None]]] = {
-    **dict.fromkeys((_S.Starting, _S.Execute, _S.Completing, _S.Unholding, _S.Unsuspending), (JobState.RUNNING, None)),
-    **dict.fromkeys((_S.Holding, _S.Held), (JobState.INTERRUPTED, JobSubstate.HELD)),
-    **dict.fromkeys((_S.Suspending, _S.Suspended), (JobState.INTERRUPTED, JobSubstate.SUSPENDED)),
+    **dict.fromkeys(
+        (_S.Starting, _S.Execute, _S.Completing, _S.Holding, _S.Unholding, _S.Suspending, _S.Unsuspending),
+        (JobState.RUNNING, None),
+    ),
+    _S.Held: (JobState.INTERRUPTED, JobSubstate.HELD),
+    _S.Suspended: (JobState.INTERRUPTED, JobSubstate.SUSPENDED),
 }
+"""A job is interrupted when the unit stands: only then can it be resumed."""
 _FINAL_STATES: Final[dict[PackMLState, tuple[JobState, JobSubstate | None]]] = {
     _S.Complete: (JobState.ENDED, JobSubstate.COMPLETED),
     _S.Stopped: (JobState.ENDED, JobSubstate.CLOSED),
@@ -53,6 +57,14 @@ _PASSED: Final = frozenset({_S.Idle, _S.Resetting, _S.Clearing})
 
 _STOPPING: Final = frozenset({JobVerb.STOP, JobVerb.ABORT})
 _VERBS: Final = {JobVerb.PAUSE: _C.HOLD, JobVerb.RESUME: _C.UNHOLD, JobVerb.STOP: _C.STOP, JobVerb.ABORT: _C.ABORT}
+_ASKED_ALREADY: Final = {
+    _C.HOLD: frozenset({_S.Holding, _S.Held}),
+    _C.UNHOLD: frozenset({_S.Unholding, _S.Execute}),
+    _C.UNSUSPEND: frozenset({_S.Unsuspending, _S.Execute}),
+    _C.STOP: frozenset({_S.Stopping, _S.Stopped}),
+    _C.ABORT: frozenset({_S.Aborting, _S.Aborted}),
+}
+"""A verb says what is wanted: where the unit is on its way there or there, it is safe to ask again, and nothing is sent."""
 _RESET_FROM: Final = frozenset({_S.Complete, _S.Stopped})
 _OPEN: Final = {"type": "number", "minimum": -3.4e38, "maximum": 3.4e38}
 
@@ -125,6 +137,8 @@ class PackMLBinding(SkillBinding):
         if command is None:
             raise RefusedError(f"a PackML unit cannot be asked to {verb.value} a job", where=order.skill, mend="use another verb")
         state = reader.state
+        if state in _ASKED_ALREADY[command]:
+            return
         if verb in _STOPPING and (state is None or command in allowed_commands(state)):
             await self._commands.give(command, points, state=state)
             return
@@ -148,22 +162,22 @@ class PackMLBinding(SkillBinding):
     # --- before the start ----------------------------------------------------------------------------------------------------
 
     async def _until_idle(self, order: JobOrder, points: Points, reader: StateReader, changes: AsyncIterator[Change]) -> None:
-        """Raises RefusedError unless the unit is Idle, or gets there by the Reset that the profile allows."""
-        for address, reading in zip(reader.addresses, await points.read(reader.addresses), strict=True):
-            reader.take(address, reading)
-        state = reader.state
-        if state is _S.Idle:
-            return
-        if not (self._reset and state in _RESET_FROM and self._commands.has(_C.RESET)):
-            mend = "reset the unit to Idle first" if state in _RESET_FROM else "bring the unit to Idle first"
-            raise RefusedError(f"the unit is in {reader.shown}, and a start needs Idle", where=order.skill, mend=mend)
-        await self._commands.give(_C.RESET, points, state=state)
+        """Raises RefusedError unless the unit is Idle, or gets there by the Reset that the profile allows.
+
+        Returns when the changes have come to Idle too, so that none from before the start is taken for one of this job.
+        """
+        now = await self._read(points)
+        if now.state is not _S.Idle:
+            if not (self._reset and now.state in _RESET_FROM and self._commands.has(_C.RESET)):
+                mend = "reset the unit to Idle first" if now.state in _RESET_FROM else "bring the unit to Idle first"
+                raise RefusedError(f"the unit is in {now.shown}, and a start needs Idle", where=order.skill, mend=mend)
+            await self._commands.give(_C.RESET, points, state=now.state)
         with anyio.move_on_after(APPEAR):
             async for address, reading in changes:
                 reader.take(address, reading)
                 if reader.state is _S.Idle and await self._is_idle(points):
                     return
-        raise RefusedError("the unit did not come to Idle after Reset", where=order.skill, mend="look at the unit")
+        raise RefusedError("the unit did not come to Idle", where=order.skill, mend="look at the unit")
 
     async def _is_idle(self, points: Points) -> bool:
         """Asked again at once: among nested state machines an inner one may still show an older state when an outer one moves."""
@@ -233,7 +247,7 @@ class PackMLBinding(SkillBinding):
                     run.lost, appearing.deadline = True, math.inf
                 done = await run.take(reader.state)
         if not run.ended:
-            return _unknown(run.reason or "the unit took Start, but left Idle never")
+            return _unknown(run.reason or "the unit took Start, but never left Idle")
         return await self._outcome(run.ended, points)
 
     async def _outcome(self, ended: tuple[JobState, JobSubstate | None], points: Points) -> JobOutcome:

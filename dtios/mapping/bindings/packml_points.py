@@ -7,6 +7,7 @@ from typing import Any, Final
 from dtios.mapping.bindings.arguments import ASKED, exact
 from dtios.mapping.bindings.job_order_data import empty, eu_information
 from dtios.mapping.points import Points
+from dtios.mapping.state_names import INNER, look_up
 from dtios.model.datatypes import BuiltinType, ValueType
 from dtios.model.errors import RefusedError
 from dtios.model.machine import Unit
@@ -42,7 +43,8 @@ COMMAND_NUMBERS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class StateLevel:
-    """One of the nested state machines: the address of its CurrentState, and the PackML states its values stand for."""
+    """One of the nested state machines: the address of its CurrentState, and the PackML states its values stand for (an empty
+    name: the machine inside tells)."""
 
     address: str
     states: Mapping[int | str, str]
@@ -64,14 +66,15 @@ class StateReader:
 
     @property
     def state(self) -> PackMLState | None:
-        """The outermost level whose value names a state; a level that is Bad hides those inside it."""
+        """The outermost level whose value names a state. A level that is Bad, or says what nobody named, hides those inside it:
+        an inner machine that is not active may still show an older state."""
         for level in self._levels:
             reading = self._readings.get(level.address)
             if reading is None or not reading.is_good or reading.value is None:
                 return None
-            name = _look_up(level.states, reading.value)
-            if name is not None:
-                return PackMLState.__members__.get(name)
+            name = look_up(level.states, reading.value)
+            if name != INNER:
+                return None if name is None else PackMLState.__members__.get(name)
         return None
 
     @property
@@ -82,13 +85,6 @@ class StateReader:
             return state.name
         said = [self._readings[a] for a in self.addresses if a in self._readings]
         return " / ".join(str(getattr(r.value, "text", r.value)) if r.is_good else r.status_name for r in said) or "nothing"
-
-
-def _look_up(states: Mapping[int | str, str], value: Any) -> str | None:
-    text = getattr(value, "text", value)
-    if isinstance(text, str):
-        return states.get(text.strip()) or states.get(text.strip().lower())
-    return states.get(text) if isinstance(text, int) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -232,7 +232,7 @@ async def test_stop_needs_only_the_stop_grant(tmp_path: Path) -> None:
         running(
             tmp_path,
             server,
-            machines={"press": {"endpoint": "memory:press", "interlocks": [{"signal": "TagID", "equals": "never", "skills": ["x"]}]}},
+            machines={"press": {"endpoint": "memory:press", "interlocks": [{"signal": "Status/MachSpeed", "above": 1e9, "skills": ["Other"]}]}},
         ) as runtime,
     ):
         runtime.config = runtime.config.model_validate({**runtime.config.model_dump(by_alias=True), "apps": apps})

@@ -1,0 +1,140 @@
+"""The runtime, measured as its peers are: `python -m benchmarks.ours SCENARIO URL COUNT ITEMS`. Prints one JSON object."""
+
+import asyncio
+import json
+import logging
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import anyio
+import structlog
+
+from benchmarks import sink
+from benchmarks.meter import Meter, rss
+from dtios.mapping.facts import NodeKind
+from dtios.model.batch import Batch
+from dtios.model.condition import Condition
+from dtios.runtime.config import RuntimeConfig
+from dtios.runtime.core import Runtime
+from dtios.runtime.registry import AppPlugin, Registry
+from dtios.runtime.state import StateDirectory
+from dtios.sdk.adapter import Connection, Loss, MonitoredPoint
+from dtios_opcua import adapter
+
+__all__: list[str] = []
+
+PERIOD = 0.001
+
+
+class _Count:
+    """A sink with nothing behind it: what the adapter alone costs."""
+
+    def __init__(self, meter: Meter) -> None:
+        self._meter = meter
+
+    async def deliver(self, batch: Batch) -> None:
+        self._meter.take(len(batch))
+
+    def lost(self, loss: Loss) -> None: ...
+
+    def alive(self) -> None: ...
+
+    def condition(self, source: str, condition: Condition) -> None: ...
+
+
+async def _connected(url: str, count: Meter, work: Any) -> dict[str, Any]:
+    made = adapter() if isinstance(adapter, type) else adapter
+    connection = made.connect(url, made.settings(publishing_interval=PERIOD))
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(connection.run, _Count(count))
+        result: dict[str, Any] = await work(connection)
+        tasks.cancel_scope.cancel()
+    return result
+
+
+async def connection(url: str, count: int, items: int) -> dict[str, Any]:
+    meter = Meter(count)
+
+    async def work(connection: Connection) -> dict[str, Any]:
+        facts = await connection.browse()
+        variables = [n for n in facts.root.walk() if n.kind is NodeKind.VARIABLE and n.name.name.startswith("v")][:items]
+        points = [MonitoredPoint(i, n.address, n.type) for i, n in enumerate(variables) if n.type is not None]
+        await connection.subscribe(points)
+        return await meter.result()
+
+    return await _connected(url, meter, work)
+
+
+async def browse(url: str, count: int, items: int) -> dict[str, Any]:
+    async def work(connection: Connection) -> dict[str, Any]:
+        begun = time.perf_counter()
+        facts = await connection.browse()
+        return {"seconds": time.perf_counter() - begun, "nodes": sum(1 for _ in facts.root.walk())}
+
+    return await _connected(url, Meter(1), work)
+
+
+async def _through_app(app: str, isolation: str, url: str, count: int, hold: float = 0.0) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder) / "figures.json"
+        config = RuntimeConfig.model_validate(
+            {
+                "machines": {"bench": {"endpoint": url, "settings": {"publishing_interval": PERIOD}}},
+                "apps": {
+                    f"bench-{app}": {
+                        "isolation": isolation,
+                        "config": {"count": count, "runtime": os.getpid(), "output": str(output)},
+                        "machines": {"machine": "bench"},
+                        "grants": [{"machine": "bench", "write": ["**"]}],
+                    }
+                },
+            }
+        )
+        registry = _Registry()
+        begun = time.perf_counter()
+        async with Runtime(config, StateDirectory(Path(folder) / "state"), registry) as runtime:
+            started = time.perf_counter() - begun
+            if hold:
+                await anyio.sleep(hold)
+                return {"bytes": rss(os.getpid(), *_pids(runtime)), "start": started}
+            while not output.exists():  # noqa: ASYNC110  # written by another process
+                await anyio.sleep(0.05)
+            return {**json.loads(output.read_text()), "start": started}
+
+
+def _pids(runtime: Runtime) -> list[int]:
+    return [view.pid for view in runtime.kernel.app_views() if view.pid is not None]
+
+
+class _Registry(Registry):
+    """What is installed, and the apps of this folder."""
+
+    def __init__(self) -> None:
+        super().__init__(adapters=[adapter() if isinstance(adapter, type) else adapter])
+        for app in (sink.batches, sink.changes, sink.ticker, sink.looper):
+            target = next(name for name in sink.__all__ if getattr(sink, name) is app)
+            self._plugins["app"][app.name] = [AppPlugin("app", app.name, f"benchmarks.sink:{target}")]
+
+
+async def main(scenario: str, url: str, count: int, items: int) -> None:
+    name, _, isolation = scenario.partition("-")
+    if name == "connection":
+        result = await connection(url, count, items)
+    elif name == "browse":
+        result = await browse(url, count, items)
+    elif name == "idle":
+        result = await _through_app("batches", isolation, url, 10**9, hold=1.5)
+    else:
+        result = await _through_app(name, isolation, url, count)
+    print(json.dumps(result), flush=True)
+
+
+if __name__ == "__main__":
+    logging.disable(logging.ERROR)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])))
+    sys.stdout.flush()

@@ -1,0 +1,80 @@
+"""The in-memory adapter keeps the promises of every adapter."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+
+from dtios.model.datatypes import BuiltinType
+from dtios.model.errors import RefusedError
+from dtios.model.machine import Access
+from dtios.testing import MemoryAdapter, MemoryServer
+from dtios.testing.conformance import AdapterConformance
+from dtios.testing.rig import SAMPLES, Rig
+from dtios.testing.server import value_type
+
+PATH = "nsu=urn:dtios:testing;s=Conformance"
+
+
+class MemoryRig(Rig):
+    wrong_url = "memory:nobody"
+
+    def __init__(self) -> None:
+        self.server = MemoryServer("conformance")
+        self.url = self.server.url
+        self.adapter = MemoryAdapter(self.server)
+        at = self.server.object("Conformance")
+        for name, (builtin, rank, samples) in SAMPLES.items():
+            self.server.variable(name, samples[0], value_type(builtin, rank), parent=at)
+        self.server.variable("Counter", 0, BuiltinType.Int64, parent=at)
+        self.server.variable("Fixed", 0.5, parent=at, access=Access.READ)
+        double = BuiltinType.Double
+        self.server.method("Add", self._add, parent=at, inputs=[("a", double), ("b", double)], outputs=[("sum", double)])
+        self.server.method("Refuse", self._refuse, parent=at)
+        self.server.method("Slow", anyio.sleep, parent=at, inputs=[("seconds", double)])
+
+    async def _add(self, a: float, b: float) -> float:
+        return a + b
+
+    async def _refuse(self) -> None:
+        raise RefusedError("the machine answered BadInvalidState")
+
+    async def set(self, name: str, value: Any, *, status: int = 0, source_time: int | None = None) -> None:
+        self.server.set(f"{PATH}/{name}", value, status=status, source_time=source_time)
+
+    async def get(self, name: str) -> Any:
+        return self.server.get(f"{PATH}/{name}")
+
+    async def count(self, first: int, last: int) -> None:
+        for number in range(first, last + 1):
+            self.server.set(f"{PATH}/Counter", number)
+
+    async def writes(self, name: str) -> int:
+        return sum(command.address == f"{PATH}/{name}" for command in self.server.commands)
+
+    async def sessions(self) -> int:
+        return self.server.sessions
+
+    async def cut(self) -> None:
+        self.server.drop()
+
+    async def freeze(self) -> None:
+        self.server.freeze()
+
+    async def thaw(self) -> None:
+        self.server.thaw()
+
+    async def stop(self) -> None:
+        await self.server.__aexit__(None, None, None)
+
+    async def start(self) -> None:
+        await self.server.__aenter__()
+
+
+class TestMemory(AdapterConformance):
+    @asynccontextmanager
+    async def rig(self) -> AsyncIterator[Rig]:
+        rig = MemoryRig()
+        async with rig.server:
+            yield rig
