@@ -96,6 +96,10 @@ def _once(run: Run, figure: Figure, sizes: Sizes, url: str) -> dict[str, Any]:
     if done.returncode:
         raise SystemExit(f"{run.name} failed with status {done.returncode}:\n{done.stderr.decode()[-2000:]}")
     result = {} if run.module == "python" else json.loads(done.stdout.splitlines()[-1])
+    if result.get("gaps"):
+        raise SystemExit(
+            f"{run.name} lost values ({result['gaps']} gaps): what was lost cost nothing, so the figure says nothing"
+        )
     return {**result, "elapsed": elapsed}
 
 

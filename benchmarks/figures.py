@@ -94,6 +94,7 @@ FIGURES: tuple[Figure, ...] = (
         (_TRIP,),
         (_ours("app inline", "ticker-inline"), _ours("app in a process", "ticker-process", quick=False)),
         (_peer("asyncua, handler", "latency"),),
+        rounds=2,
     ),
     Figure(
         "closed loop: server -> app -> write -> server",
@@ -101,6 +102,7 @@ FIGURES: tuple[Figure, ...] = (
         (_TRIP,),
         (_ours("app inline", "looper-inline"), _ours("app in a process", "looper-process", quick=False)),
         (_peer("asyncua, handler", "loop"),),
+        rounds=2,
     ),
     Figure("browse", "tree", (_TRIP,), (_ours("adapter", "browse"),), (_peer("asyncua, recursion", "browse"),), rounds=1),
     Figure(
@@ -122,7 +124,7 @@ FIGURES: tuple[Figure, ...] = (
         "replay",
         (_START, _MEMORY),
         (_ours("app inline", "idle-inline"), _ours("app in a process, both", "idle-process", quick=False)),
-        (_peer("asyncua", "idle"),),
+        (_peer("asyncua, connect and subscribe", "idle"),),
         rounds=1,
     ),
 )

@@ -89,7 +89,7 @@ def _status(given: list[str]) -> int:
 
 def _leave(status: int) -> None:
     """End the process. After Ctrl-C a thread may still be blocked in writing to a pipe that nobody reads: do not wait for it."""
-    if status == INTERRUPTED:
+    if "dtios.cli.output" in sys.modules and sys.modules["dtios.cli.output"].is_stalled():
         sys.stderr.flush()
         os._exit(status)
     try:

@@ -9,7 +9,7 @@ from typing import Any
 import anyio.to_thread
 import click
 
-__all__ = ["Output", "columns", "say"]
+__all__ = ["Output", "columns", "is_stalled", "say"]
 
 
 def say(sentence: str) -> None:
@@ -39,16 +39,28 @@ class Output:
             await anyio.to_thread.run_sync(_write, "\n".join(lines) + "\n", abandon_on_cancel=True)
 
 
+def is_stalled() -> bool:
+    """True while a thread is blocked in writing to a pipe that nobody reads."""
+    return bool(_writing)
+
+
 def _line(form: Any) -> str:
     return json.dumps(form, ensure_ascii=False, allow_nan=False)
 
 
+_writing: list[bool] = []
+
+
 def _write(text: str) -> None:
     data = memoryview(text.encode("utf-8", "backslashreplace"))
-    sys.stdout.flush()
-    descriptor = sys.stdout.fileno()
-    while data:
-        data = data[os.write(descriptor, data) :]
+    _writing.append(True)
+    try:
+        sys.stdout.flush()
+        descriptor = sys.stdout.fileno()
+        while data:
+            data = data[os.write(descriptor, data) :]
+    finally:
+        _writing.pop()
 
 
 def columns(header: Sequence[str], rows: Sequence[Sequence[str]], indent: str = "  ") -> list[str]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import anyio
 
-from dtios.cli.running import unwrapped
+from dtios.cli.running import interruptible, unwrapped
 from dtios.cli.unknown import DEFAULT_CONFIG, unknown_machine
 from dtios.model.errors import TemporaryError
 from dtios.runtime.config import RuntimeConfig, load_config
@@ -151,7 +151,8 @@ async def _once(state: StateDirectory, wanted: RuntimeConfig, body: Callable[[Cl
     with unwrapped():
         async with _entered(state, wanted) as (client, hosting):
             try:
-                return await body(client, hosting)
+                with interruptible():
+                    return await body(client, hosting)
             except TemporaryError as error:
                 if not hosting and await _gone(client):
                     raise _Gone(str(error)) from error

@@ -51,7 +51,7 @@ def command(file: Path | None, state: Path | None, seconds: float | None, log_fo
 
     from dtios.cli.output import Output
     from dtios.cli.place import find_place, hosted_client
-    from dtios.cli.running import run_async
+    from dtios.cli.running import interruptible, run_async
     from dtios.cli.unknown import DEFAULT_CONFIG
     from dtios.logging import configure_logging
 
@@ -60,11 +60,12 @@ def command(file: Path | None, state: Path | None, seconds: float | None, log_fo
     shown = _Shown(Output(as_json))
 
     async def main() -> int:
-        with anyio.move_on_after(seconds) if seconds is not None else nullcontext():
-            async with hosted_client(place.config, place.state) as client, anyio.create_task_group() as tasks:
-                tasks.start_soon(shown.machines, client, name="machines shown")
-                await shown.apps(client)
-                tasks.cancel_scope.cancel()
+        async with hosted_client(place.config, place.state) as client:
+            with interruptible(), anyio.move_on_after(seconds) if seconds is not None else nullcontext():
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(shown.machines, client, name="machines shown")
+                    await shown.apps(client)
+                    tasks.cancel_scope.cancel()
         return shown.status
 
     return run_async(main, interrupted=lambda: shown.status)

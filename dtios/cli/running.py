@@ -3,7 +3,7 @@
 import os
 import signal
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import anyio
 from anyio.abc import TaskStatus
@@ -11,7 +11,7 @@ from anyio.abc import TaskStatus
 from dtios.cli.output import say
 from dtios.model.errors import DtiosError
 
-__all__ = ["quiet_logging", "run_async", "unwrapped"]
+__all__ = ["Interrupted", "interruptible", "quiet_logging", "run_async", "unwrapped"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -37,7 +37,8 @@ async def _guarded(main: Callable[[], Awaitable[int]], interrupted: Callable[[],
     async with anyio.create_task_group() as tasks:
         with anyio.CancelScope() as scope:
             await tasks.start(_watch_signals, scope, caught, name="signals")
-            status = await main()
+            with suppress(Interrupted), unwrapped():
+                status = await main()
         tasks.cancel_scope.cancel()
     if caught:
         return 128 + caught[0] if interrupted is None else interrupted()
@@ -51,7 +52,28 @@ async def _watch_signals(scope: anyio.CancelScope, caught: list[int], *, task_st
             if caught:
                 os._exit(128 + number)
             caught.append(number)
-            scope.cancel()
+            (_bodies[-1] if _bodies else scope).cancel()
+
+
+_bodies: list[anyio.CancelScope] = []
+
+
+class Interrupted(Exception):
+    """A signal ended the body of the command; what is around it ends in order."""
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """What a signal ends inside of a hosted runtime: the runtime itself is not cancelled, because what it still has to do, as
+    holding a job that was left behind, needs its connections. Raises Interrupted."""
+    with anyio.CancelScope() as scope:
+        _bodies.append(scope)
+        try:
+            yield
+        finally:
+            _bodies.remove(scope)
+    if scope.cancelled_caught:
+        raise Interrupted
 
 
 @contextmanager

@@ -130,13 +130,15 @@ class App(Generic[C]):
         self, need: Need, *signals: str, policy: Policy = "block", capacity: int = 10_000
     ) -> Callable[[OnChange[C]], OnChange[C]]:
         """Call for each new value of these signals (default: all the role names). Policies: see `Policy`."""
-        return lambda call: self._add("change", call, 2, need, self._signals(need, signals), policy, capacity)
+        chosen = self._signals(need, signals)
+        return lambda call: self._add("change", call, 2, need, chosen, policy, capacity)
 
     def on_batch(
         self, need: Need, *signals: str, policy: Policy = "block", capacity: int = 10_000
     ) -> Callable[[OnBatch[C]], OnBatch[C]]:
         """Call for each message of the machine, in columns: no object for a single value."""
-        return lambda call: self._add("batch", call, 2, need, self._signals(need, signals), policy, capacity)
+        chosen = self._signals(need, signals)
+        return lambda call: self._add("batch", call, 2, need, chosen, policy, capacity)
 
     def on_job(self, need: Need) -> Callable[[OnJob[C]], OnJob[C]]:
         """Call for each state of each job on the role's machines, whoever started it."""

@@ -130,7 +130,12 @@ class Host:
 
     async def _write_log(self, client: Client, context: Context[Any]) -> None:
         while True:
-            await client.tell(await context.log.next())
+            line = await context.log.next()
+            try:
+                await client.tell(line)
+            except anyio.get_cancelled_exc_class():
+                context.log.put_back(line)
+                raise
 
     async def _end(self, client: Client, failure: AppFailed | None, ending: Ending) -> Ending:
         if failure is None:

@@ -48,6 +48,10 @@ class Log:
             await self._written.wait()
         return self._take()
 
+    def put_back(self, line: LogLine) -> None:
+        """It could not be sent; the next one who takes a line gets it."""
+        self._lines.appendleft(line)
+
     def drain(self) -> list[LogLine]:
         return [self._take() for _ in range(len(self._lines))]
 

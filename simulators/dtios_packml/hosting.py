@@ -6,7 +6,8 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from asyncua import Server, ua
+from asyncua import ua
+from asyncua.server.server import Server
 
 __all__ = ["hosted"]
 
@@ -22,6 +23,7 @@ async def hosted(uri: str, path: str, port: int, build: Callable[[Server], Await
     server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
     await build(server)
     await server.start()
+    assert server.bserver is not None  # it has one from its start on
     try:
         yield f"opc.tcp://127.0.0.1:{server.bserver.port}{path}"
     finally:

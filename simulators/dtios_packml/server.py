@@ -5,24 +5,26 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any, Final
 
-from asyncua import Server, ua
+from asyncua import ua
 from asyncua.common.methods import uamethod
+from asyncua.server.server import Server
+from asyncua.ua.status_codes import StatusCodes
 
 from dtios_packml.guard import guard_writes
 from dtios_packml.hosting import hosted
 from dtios_packml.lifecycle import CallLog
 from dtios_packml.plant import COMMANDS, Plant, PlantRefusal, Refused, State
-from dtios_packml.space import LEVELS, Space, build_space
+from dtios_packml.space import LEVELS, PIECES, Space, build_space
+from dtios_packml.wire import bad, reading, status
 
 __all__ = ["Face", "serve"]
 
 PERIOD: Final = 0.05
 """Seconds of wall clock between two looks at the plant."""
 
-_CODES: Final = {Refused.STATE: ua.StatusCodes.BadInvalidState, Refused.RANGE: ua.StatusCodes.BadOutOfRange}
+_CODES: Final = {Refused.STATE: StatusCodes.BadInvalidState, Refused.RANGE: StatusCodes.BadOutOfRange}
 _LEVEL: Final = {name: level for level, states in LEVELS.items() for name in states}
 
 
@@ -72,16 +74,12 @@ class Face:
     async def publish(self) -> None:
         """Writes what has changed since it was written last."""
         for name, variant in self._picture().items():
-            if self._shown.get(name) != variant:
+            if name not in self._shown or self._shown[name] != variant:
                 self._shown[name] = variant
                 await self._write(name, variant)
 
     async def _write(self, name: str, value: tuple[ua.VariantType, Any] | None) -> None:
-        now = datetime.now(UTC)
-        if value is None:
-            shown = ua.DataValue(StatusCode=ua.StatusCode(ua.StatusCodes.BadStateNotActive), SourceTimestamp=now)
-        else:
-            shown = ua.DataValue(ua.Variant(value[1], value[0]), SourceTimestamp=now)
+        shown = bad(StatusCodes.BadStateNotActive) if value is None else reading(value[1], value[0])
         await self.space.server.write_attribute_value(self.space.points[name].nodeid, shown)
 
     def _picture(self) -> dict[str, tuple[ua.VariantType, Any] | None]:
@@ -93,14 +91,17 @@ class Face:
             "Status.MachSpeed": (kind.Float, plant.set_speed),
             "Status.CurMachSpeed": (kind.Float, plant.speed),
             "Status.EquipmentBlocked": (kind.Boolean, plant.jammed),
-            "Admin.ProdProcessedCount": _count(plant.processed, plant.processed_ever),
-            "Admin.ProdDefectiveCount": _count(plant.defective, plant.defective_ever),
+            "Admin.ProdProcessedCount": self._count(plant.processed, plant.processed_ever),
+            "Admin.ProdDefectiveCount": self._count(plant.defective, plant.defective_ever),
             "Process.Temperature": (kind.Double, round(plant.temperature, 2)),
             "Process.PartsOrdered": (kind.UInt32, plant.ordered),
             "Process.PartsMade": (kind.UInt32, plant.processed),
             "Process.PartsDefective": (kind.UInt32, plant.defective),
             "Process.Jammed": (kind.Boolean, plant.jammed),
         }
+
+    def _count(self, count: int, ever: int) -> tuple[ua.VariantType, Any]:
+        return (ua.VariantType.ExtensionObject, [self.space.make("PackMLCountDataType", 1, "Bottle", PIECES, count, ever)])
 
     def _states(self) -> dict[str, tuple[ua.VariantType, Any] | None]:
         """CurrentState of the three machines; an inner one that is not active is BadStateNotActive (Part 16, 4.4.4)."""
@@ -133,7 +134,8 @@ class Face:
             await self.publish()
             return code
 
-        return uamethod(call)
+        method: Callable[..., Awaitable[Any]] = uamethod(call)
+        return method
 
     def _writer(self, name: str, act: Callable[[Any], None]) -> Callable[[Any], ua.StatusCode]:
         def write(value: Any) -> ua.StatusCode:
@@ -147,10 +149,10 @@ class Face:
         try:
             act(*args)
         except PlantRefusal as refusal:
-            return ua.StatusCode(_CODES[refusal.kind])
+            return status(_CODES[refusal.kind])
         except (TypeError, AttributeError):
-            return ua.StatusCode(ua.StatusCodes.BadInvalidArgument)
-        return ua.StatusCode()
+            return status(StatusCodes.BadInvalidArgument)
+        return status()
 
     def _start(self, parameters: list[Any] | None) -> None:
         if self.plant.state is not State.Idle:
@@ -180,13 +182,8 @@ def _whole(value: float) -> int:
 def _arity(given: int, takes: int) -> ua.StatusCode | None:
     if given == takes:
         return None
-    few, many = ua.StatusCodes.BadArgumentsMissing, ua.StatusCodes.BadTooManyArguments
-    return ua.StatusCode(few if given < takes else many)
-
-
-def _count(count: int, ever: int) -> tuple[ua.VariantType, Any]:
-    piece = ua.EUInformation("http://www.opcfoundation.org/UA/units/un/cefact", 0x483837, ua.LocalizedText("pcs"))
-    return (ua.VariantType.ExtensionObject, [ua.PackMLCountDataType(1, "Bottle", piece, count, ever)])
+    few, many = StatusCodes.BadArgumentsMissing, StatusCodes.BadTooManyArguments
+    return status(few if given < takes else many)
 
 
 @asynccontextmanager

@@ -7,12 +7,16 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from asyncua import Node, Server, ua
+from asyncua import ua
+from asyncua.common.node import Node
 from asyncua.common.structures104 import new_enum, new_struct, new_struct_field
+from asyncua.server.server import Server
+from asyncua.ua.object_ids import ObjectIds
 
 from dtios_packml.plant import DESIGN_SPEED, MAX_ORDER, Mode, State
+from dtios_packml.wire import node_id
 
-__all__ = ["LEVELS", "URI", "Space", "build_space"]
+__all__ = ["LEVELS", "PIECES", "URI", "Space", "build_space"]
 
 URI: Final = "urn:dtios:packml"
 Call = Callable[..., Awaitable[Any]]
@@ -30,18 +34,27 @@ LEVELS: Final[dict[str, dict[str, int]]] = {
 
 _PER_MINUTE: Final = ua.EUInformation("http://www.opcfoundation.org/UA/units/un/cefact", 0x433934, ua.LocalizedText("1/min"))
 _CELSIUS: Final = ua.EUInformation("http://www.opcfoundation.org/UA/units/un/cefact", 0x43454C, ua.LocalizedText("°C"))
-_PIECES: Final = ua.EUInformation("http://www.opcfoundation.org/UA/units/un/cefact", 0x483837, ua.LocalizedText("pcs"))
+PIECES: Final = ua.EUInformation("http://www.opcfoundation.org/UA/units/un/cefact", 0x483837, ua.LocalizedText("pcs"))
 
 
 @dataclass
 class Space:
-    """Where things are: `points` by a short name, `states` as (level, state name) -> NodeId."""
+    """Where things are: `points` by a short name, `states` as (level, state name) -> NodeId, `structures` by name.
+
+    A structure is made by the NodeId of its type: asyncua keeps one class for a name, whichever server of the process came
+    first.
+    """
 
     server: Server
     index: int
+    name: str
     machine: Node
     points: dict[str, Node] = field(default_factory=dict)
     states: dict[tuple[str, str], ua.NodeId] = field(default_factory=dict)
+    structures: dict[str, ua.NodeId] = field(default_factory=dict)
+
+    def make(self, name: str, *fields: Any) -> Any:
+        return ua.get_type(self.structures[name])(*fields)
 
 
 async def build_space(server: Server, name: str, calls: dict[str, Call]) -> Space:
@@ -50,11 +63,12 @@ async def build_space(server: Server, name: str, calls: dict[str, Call]) -> Spac
     types = await _DataTypes.build(server, index)
     states: dict[tuple[str, str], ua.NodeId] = {}
     machines = {level: await _state_machine_type(server, index, level, states) for level in LEVELS}
-    base = await _object_type(server, index, "PackMLBaseObjectType", ua.ObjectIds.BaseObjectType)
-    await _object_type(server, index, "PackMLStatusObjectType", ua.ObjectIds.BaseObjectType)
-    await _object_type(server, index, "PackMLAdminObjectType", ua.ObjectIds.BaseObjectType)
-    machine = await server.nodes.objects.add_object(ua.NodeId(name, index), f"{index}:{name}", base.nodeid)
-    space = Space(server, index, machine, states=states)
+    base = await _object_type(server, index, "PackMLBaseObjectType", ObjectIds.BaseObjectType)
+    await _object_type(server, index, "PackMLStatusObjectType", ObjectIds.BaseObjectType)
+    await _object_type(server, index, "PackMLAdminObjectType", ObjectIds.BaseObjectType)
+    machine = await server.nodes.objects.add_object(node_id(name, index), f"{index}:{name}", base.nodeid)
+    structures = {"PackMLCountDataType": types.count, "PackMLDescriptorDataType": types.descriptor}
+    space = Space(server, index, name, machine, states=states, structures=structures)
     face = _Face(space, types, machines, calls)
     await face.identification()
     await face.status()
@@ -66,15 +80,15 @@ async def build_space(server: Server, name: str, calls: dict[str, Call]) -> Spac
 
 
 async def _object_type(server: Server, index: int, name: str, base: int) -> Node:
-    return await server.get_node(base).add_object_type(ua.NodeId(name, index), f"{index}:{name}")
+    return await server.get_node(base).add_object_type(node_id(name, index), f"{index}:{name}")
 
 
 async def _state_machine_type(server: Server, index: int, level: str, states: dict[tuple[str, str], ua.NodeId]) -> Node:
-    of = await _object_type(server, index, f"PackML{level}StateMachineType", ua.ObjectIds.FiniteStateMachineType)
+    of = await _object_type(server, index, f"PackML{level}StateMachineType", ObjectIds.FiniteStateMachineType)
     for name, number in LEVELS[level].items():
-        state = await of.add_object(ua.NodeId(f"{level}.{name}", index), f"{index}:{name}")
-        await state.delete_reference(ua.ObjectIds.BaseObjectType, ua.ObjectIds.HasTypeDefinition)
-        await state.add_reference(ua.ObjectIds.StateType, ua.ObjectIds.HasTypeDefinition)
+        state = await of.add_object(node_id(f"{level}.{name}", index), f"{index}:{name}")
+        await state.delete_reference(ObjectIds.BaseObjectType, ObjectIds.HasTypeDefinition)
+        await state.add_reference(ObjectIds.StateType, ObjectIds.HasTypeDefinition)
         await state.add_property(0, "StateNumber", number, ua.VariantType.UInt32)
         states[level, name] = state.nodeid
     return of
@@ -89,7 +103,7 @@ class _DataTypes:
     @classmethod
     async def build(cls, server: Server, index: int) -> "_DataTypes":
         mode = await new_enum(server, index, "ProductionMaintenanceModeEnum", [m.name for m in Mode])
-        unit = ua.NodeId(ua.ObjectIds.EUInformation)
+        unit = node_id(ObjectIds.EUInformation)
         whole, text, real = ua.VariantType.Int32, ua.VariantType.String, ua.VariantType.Float
         head = (new_struct_field("ID", whole), new_struct_field("Name", text), new_struct_field("Unit", unit))
         count, _ = await new_struct(
@@ -113,7 +127,7 @@ class _Face:
     calls: dict[str, Call]
 
     def _id(self, path: str) -> ua.NodeId:
-        return ua.NodeId(f"{self.space.machine.nodeid.Identifier}.{path}", self.space.index)
+        return node_id(f"{self.space.name}.{path}", self.space.index)
 
     def _name(self, path: str) -> str:
         return f"{self.space.index}:{path.rsplit('.', 1)[-1]}"
@@ -127,8 +141,8 @@ class _Face:
         return node
 
     async def _analog(self, node: Node, low: float, high: float, unit: ua.EUInformation) -> None:
-        await node.delete_reference(ua.ObjectIds.BaseDataVariableType, ua.ObjectIds.HasTypeDefinition)
-        await node.add_reference(ua.ObjectIds.AnalogUnitRangeType, ua.ObjectIds.HasTypeDefinition)
+        await node.delete_reference(ObjectIds.BaseDataVariableType, ObjectIds.HasTypeDefinition)
+        await node.add_reference(ObjectIds.AnalogUnitRangeType, ObjectIds.HasTypeDefinition)
         await node.add_property(0, "EURange", ua.Range(low, high))
         await node.add_property(0, "EngineeringUnits", unit)
 
@@ -159,7 +173,7 @@ class _Face:
         part = await self._object("Admin")
         await self._variable(part, "Admin.MachDesignSpeed", DESIGN_SPEED, ua.VariantType.Float)
         for name in ("ProdProcessedCount", "ProdDefectiveCount"):
-            none = [ua.PackMLCountDataType(1, "Bottle", _PIECES, 0, 0)]
+            none = [self.space.make("PackMLCountDataType", 1, "Bottle", PIECES, 0, 0)]
             await self._variable(part, f"Admin.{name}", none, ua.VariantType.ExtensionObject, datatype=self.types.count)
 
     async def process(self) -> None:
@@ -167,11 +181,11 @@ class _Face:
         node = await self._variable(part, "Process.Temperature", 0.0, ua.VariantType.Double)
         await self._analog(node, 0.0, 120.0, _CELSIUS)
         node = await self._variable(part, "Process.PartsOrdered", 0, ua.VariantType.UInt32)
-        await self._analog(node, 0, MAX_ORDER, _PIECES)
+        await self._analog(node, 0, MAX_ORDER, PIECES)
         await node.set_writable()
         for name in ("PartsMade", "PartsDefective"):
             node = await self._variable(part, f"Process.{name}", 0, ua.VariantType.UInt32)
-            await self._analog(node, 0, MAX_ORDER, _PIECES)
+            await self._analog(node, 0, MAX_ORDER, PIECES)
         await self._variable(part, "Process.Jammed", False, ua.VariantType.Boolean)
 
     async def state_machines(self) -> None:
@@ -207,10 +221,10 @@ class _Face:
         return _argument("Parameter", self.types.descriptor, rank=1)
 
     async def _method(self, owner: Node, name: str, inputs: list[ua.Argument]) -> None:
-        path = f"{owner.nodeid.Identifier}.{name}"
-        await owner.add_method(ua.NodeId(path, self.space.index), f"{self.space.index}:{name}", self.calls[name], inputs, [])
+        path = f"{owner.nodeid.Identifier!s}.{name}"
+        await owner.add_method(node_id(path, self.space.index), f"{self.space.index}:{name}", self.calls[name], inputs, [])
 
 
 def _argument(name: str, kind: ua.VariantType | ua.NodeId, rank: int = -1) -> ua.Argument:
-    data_type = kind if isinstance(kind, ua.NodeId) else ua.NodeId(kind.value)
+    data_type = kind if isinstance(kind, ua.NodeId) else node_id(kind.value)
     return ua.Argument(Name=name, DataType=data_type, ValueRank=ua.ValueRank(rank), ArrayDimensions=[0] if rank == 1 else [])

@@ -1,7 +1,9 @@
 """Apps in processes of their own, in the real runtime: what ails one is named, it is restarted, and nobody else waits."""
 
 import os
-from collections.abc import AsyncIterator, Callable
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -38,7 +40,7 @@ class Running:
 
 
 @asynccontextmanager
-async def running(folder: Path, machine: MemoryServer, **apps: dict[str, Any]) -> AsyncIterator[Running]:
+async def running(folder: Path, machine: MemoryServer, **apps: Mapping[str, Any]) -> AsyncIterator[Running]:
     """A runtime with these apps of `bad_apps`, each in its own process."""
     profile = folder / "methods.yaml"
     profile.write_text(METHOD_PROFILE)
@@ -106,11 +108,56 @@ async def test_one_that_swallows_its_cancellation_is_killed_with_the_runtime(tmp
     assert not psutil.pid_exists(pid)
 
 
+RUNTIME = """
+import anyio
+from dtios.runtime.child import spawn
+
+async def main():
+    async with spawn("never_imported:app", "never_imported") as child:
+        print(child.pid, flush=True)
+        await child.read_output(lambda stream, line: print(line, flush=True))
+
+anyio.run(main)
+"""
+
+
+async def test_an_app_that_blocks_dies_with_a_runtime_that_is_killed(tmp_path: Path) -> None:
+    (tmp_path / "never_imported.py").write_text("print('importing')\nwhile True: pass\n")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *filter(None, sys.path)])}
+    runtime = await anyio.open_process([sys.executable, "-c", RUNTIME], env=environment)
+    async with runtime:
+        assert runtime.stdout is not None
+        said = ""
+        with anyio.fail_after(20):
+            while "importing" not in said:
+                said += (await runtime.stdout.receive()).decode()
+        pid = int(said.split()[0])
+        assert psutil.pid_exists(pid)
+        runtime.kill()
+        await runtime.wait()
+        with anyio.fail_after(5):
+            while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:  # noqa: ASYNC110 - the kernel's doing
+                await anyio.sleep(0.01)
+
+
+async def test_a_frozen_process_is_named_and_replaced(tmp_path: Path) -> None:
+    app = {"config": {"after": 3600}, "unresponsive_after": 0.8}
+    async with running(tmp_path, method_machine("filler"), crashing=app) as r:
+        await r.until(lambda: r.view("crashing").health == "ready")
+        pid = r.view("crashing").pid
+        assert pid is not None
+        os.kill(pid, signal.SIGSTOP)
+        await r.until(lambda: r.view("crashing").restarts == 1)
+        assert "did not respond" in r.of("crashing", "app restarts")[0]["why"]
+        await r.until(lambda: r.view("crashing").health == "ready")
+        assert r.view("crashing").pid != pid
+
+
 async def test_promise_4(tmp_path: Path) -> None:
     """One app blocks, one leaks a gigabyte, one dies at once; the values of another come less than a second late."""
     machine = method_machine("filler")
-    watching = {"grants": [{"machine": "filler"}]}
-    bad = {"blocking": {"unresponsive_after": 1.0}, "leaking": {"memory": 200}, "exiting": {}}
+    watching: dict[str, Any] = {"grants": [{"machine": "filler"}]}
+    bad: dict[str, dict[str, Any]] = {"blocking": {"unresponsive_after": 1.0}, "leaking": {"memory": 200}, "exiting": {}}
     async with running(tmp_path, machine, watching=watching, **bad) as r:
         await r.until(lambda: r.view("watching").health == "ready")
 

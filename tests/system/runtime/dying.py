@@ -1,18 +1,22 @@
-"""A runtime that kills itself (SIGKILL) at a chosen point of a job. Run as a program by `test_sudden_end`.
+"""Runtimes that kill themselves (SIGKILL) at every point of a job. Run as a program by `test_sudden_end`.
 
-    python -m tests.system.runtime.dying STATE URL MACHINE-SKILL JOB POINT
+    python -m tests.system.runtime.dying FOLDER URL SKILL PARAMETERS
 
-POINT counts the places where a sudden end could hurt: before and after each journal transaction, and before and after each
-command on the wire. Without dying it prints the number of points it passed and how the job ended.
+A point is a place where a sudden end could hurt: before and after each journal transaction, and before and after each command
+on the wire. For point 1, 2, 3 ... a child is forked that runs a job of the id `point-N` in the state directory FOLDER/N and dies
+there; the first child that reaches its end has passed all of them. A JSON line for each child: {"point", "signal", "state"}.
 """
 
+import json
 import os
 import signal
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
 import anyio
+import dtios_opcua.adapter  # imported once, before the forks
 
 from dtios.runtime.config import RuntimeConfig
 from dtios.runtime.core import Runtime
@@ -22,61 +26,80 @@ from dtios.runtime.registry import Registry
 from dtios.runtime.state import StateDirectory
 from tests.runtimes import client_of
 
+MOST_POINTS = 100
+
 
 class Fate:
     """Counts points once it is armed, and kills at the one chosen."""
 
-    def __init__(self, point: int) -> None:
-        self.left = point
+    def __init__(self, chosen: int) -> None:
+        self.chosen = chosen
         self.passed = 0
         self.armed = False
 
     def point(self) -> None:
-        if not self.armed:
-            return
-        self.passed += 1
-        if self.passed == self.left:
-            os.kill(os.getpid(), signal.SIGKILL)
+        if self.armed:
+            self.passed += 1
+            if self.passed == self.chosen:
+                os.kill(os.getpid(), signal.SIGKILL)
 
 
 def arm(fate: Fate) -> None:
     """Put points around every transaction and every command."""
-    transact, call, write = Journal._transact, Link.call, Link.write
+    for owner, name in ((Journal, "_transact"), (Link, "call"), (Link, "write")):
+        setattr(owner, name, _with_points(getattr(owner, name), fate))
 
-    async def transacted(self: Journal, work: Any) -> Any:
-        fate.point()
-        result = await transact(self, work)
-        fate.point()
-        return result
 
-    async def called(self: Link, *given: Any) -> Any:
+def _with_points(work: Any, fate: Fate) -> Any:
+    async def pointed(*given: Any) -> Any:
         fate.point()
-        result = await call(self, *given)
+        result = await work(*given)
         fate.point()
         return result
 
-    async def written(self: Link, *given: Any) -> Any:
-        fate.point()
-        result = await write(self, *given)
-        fate.point()
-        return result
-
-    Journal._transact = transacted  # type: ignore[method-assign]  # that is the point of this program
-    Link.call = called  # type: ignore[method-assign]
-    Link.write = written  # type: ignore[method-assign]
+    return pointed
 
 
-async def main(state: str, url: str, skill: str, job: str, point: int) -> None:
+async def live(folder: Path, url: str, skill: str, parameters: dict[str, Any], point: int) -> str:
     fate = Fate(point)
     arm(fate)
-    async with Runtime(RuntimeConfig(), StateDirectory(Path(state)), Registry()) as runtime, client_of(runtime) as client:
+    config = RuntimeConfig.model_validate(json.loads((folder / "config.json").read_text()))
+    async with Runtime(config, StateDirectory(folder / str(point)), Registry()) as runtime, client_of(runtime) as client:
         (machine, *_) = await client.open(url)
         fate.armed = True
-        handle = await client.start(machine, skill, {}, job=job)
-        outcome = await handle.outcome()
+        job = await client.start(machine, skill, parameters, job=f"point-{point}")
+        outcome = await job.outcome()
         fate.armed = False
-        print(fate.passed, outcome.state)
+    return str(outcome.state)
+
+
+def run_child(folder: Path, url: str, skill: str, parameters: dict[str, Any], point: int) -> dict[str, Any]:
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reading)
+        try:
+            state = anyio.run(live, folder, url, skill, parameters, point)
+            os.write(writing, state.encode())
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as said:
+        state = said.read().decode()
+    _, status = os.waitpid(child, 0)
+    return {"point": point, "signal": os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0, "state": state}
+
+
+def main(folder: str, url: str, skill: str, parameters: str) -> None:
+    assert dtios_opcua.adapter is not None
+    for point in range(1, MOST_POINTS):
+        lived = run_child(Path(folder), url, skill, json.loads(parameters), point)
+        print(json.dumps(lived), flush=True)
+        if not lived["signal"]:
+            return
 
 
 if __name__ == "__main__":
-    anyio.run(main, *sys.argv[1:5], int(sys.argv[5]))
+    main(*sys.argv[1:5])

@@ -1,11 +1,11 @@
 """The demo app on machines in memory."""
 
 import pytest
-from dtios_counter import app
 
 from dtios.model.datatypes import BuiltinType
 from dtios.model.machine import Access
 from dtios.testing import METHOD_PROFILE, MemoryServer, VirtualClock, app_under_test, method_machine, packml_machine
+from dtios_counter import app
 
 
 def machine(kind: str) -> MemoryServer:
@@ -25,7 +25,7 @@ async def test_it_runs_its_job_on_whatever_can_produce(kind: str) -> None:
 
 
 async def test_it_holds_while_too_hot_and_resumes_what_it_held() -> None:
-    press = machine("packml")
+    press = packml_machine("press", clock=VirtualClock(), execute=5.0)
     process = press.object("Process", parent=press.find("Machines/press"))
     temperature = press.variable("Temperature", 20.0, BuiltinType.Double, parent=process, access=Access.READ)
     async with app_under_test(app, [press]) as t:

@@ -10,7 +10,7 @@ from asyncua import Client, Node, ua
 from dtios.model.job import JobState, JobVerb, allowed_verbs, next_states
 from tests.machines.job_order import ISA95_URI, URI, job_order_machine
 from tests.machines.job_shop import MOVES, STATES, JobShop, Return
-from tests.machines.process import machine_process, python_machine
+from tests.machines.process import python_machine, running_machine
 
 
 def shop_in(state: str) -> JobShop:
@@ -68,13 +68,21 @@ class Operator:
         assert not answer.StatusCode.is_bad()
         return [v.Value for v in answer.OutputArguments]
 
+    def make(self, name: str, **fields: Any) -> Any:
+        """By the type's NodeId: asyncua keeps one class for a name, whichever server came first."""
+        return ua.get_type(ua.NodeId(name, self.types))(**fields)
+
+    def order(self, id: str, **parameters: Any) -> Any:
+        given = [self.make("ISA95ParameterDataType", ID=k, Value=ua.Variant(v)) for k, v in parameters.items()]
+        return self.make("ISA95JobOrderDataType", JobOrderID=id, JobOrderParameters=given)
+
     async def states(self) -> dict[str, list[str]]:
         listed = await (await (await self.node("Orders")).get_child(f"{self.types}:JobOrderList")).read_value()
         return {o.JobOrder.JobOrderID: [s.StateText.Text for s in o.State] for o in listed or []}
 
     async def until(self, job: str, *state: str) -> None:
         async with asyncio.timeout(10):
-            while (await self.states()).get(job) != list(state):
+            while (await self.states()).get(job) != list(state):  # noqa: ASYNC110 - the server moves it
                 await asyncio.sleep(0.02)
 
 
@@ -83,19 +91,14 @@ async def operator(client: Client, uri: str) -> Operator:
     return Operator(client, await client.get_namespace_index(URI), await client.get_namespace_index(uri))
 
 
-def order(id: str, **parameters: Any) -> Any:
-    given = [ua.ISA95ParameterDataType(ID=k, Value=ua.Variant(v)) for k, v in parameters.items()]
-    return ua.ISA95JobOrderDataType(JobOrderID=id, JobOrderParameters=given)
-
-
 NO_COMMENT = ua.Variant([], ua.VariantType.LocalizedText, is_array=True)
 
 
 async def test_an_order_over_the_wire() -> None:
     async with job_order_machine() as machine, Client(machine.endpoint) as client:
         by = await operator(client, ISA95_URI)
-        assert await by.call("Orders", "StoreAndStart", order("one", Count=4, Duration=0.4), NO_COMMENT) == [1]
-        assert await by.call("Orders", "StoreAndStart", order("one"), NO_COMMENT) == [1 << 4]
+        assert await by.call("Orders", "StoreAndStart", by.order("one", Count=4, Duration=0.4), NO_COMMENT) == [1]
+        assert await by.call("Orders", "StoreAndStart", by.order("one"), NO_COMMENT) == [1 << 4]
         await by.until("one", "Running")
         assert await by.call("Orders", "Pause", "one", NO_COMMENT) == [1]
         assert await by.states() == {"one": ["Interrupted", "Held"]}
@@ -106,9 +109,9 @@ async def test_an_order_over_the_wire() -> None:
         assert [(p.ID, p.Value.Value) for p in response.JobResponseData] == [("Made", 4)]
         assert [s.StateNumber for s in response.JobState] == [5, 1]
         assert (await by.call("Answers", "RequestJobResponseByJobOrderID", "two"))[1] == 1 << 1
-        assert await by.call("Orders", "StoreAndStart", order("bad", Fail=True, Duration=0.05), NO_COMMENT) == [1]
+        assert await by.call("Orders", "StoreAndStart", by.order("bad", Fail=True, Duration=0.05), NO_COMMENT) == [1]
         await by.until("bad", "Aborted")
-        state = ua.ISA95StateDataType(StateNumber=6)
+        state = by.make("ISA95StateDataType", StateNumber=6)
         found, _ = await by.call("Answers", "RequestJobResponseByJobOrderState", ua.Variant([state]))
         assert [r.JobOrderID for r in found] == ["bad"]
         assert [e["args"][0]["id"] for e in machine.log.entries if e["method"] == "StoreAndStart"] == ["one", "one", "bad"]
@@ -116,10 +119,10 @@ async def test_an_order_over_the_wire() -> None:
 
 async def test_in_a_process_with_a_namespace_of_its_own(tmp_path: Path) -> None:
     command = python_machine("tests.machines.job_order", "--namespace", "urn:other:jobs")
-    with machine_process(command, tmp_path / "calls.jsonl") as machine:
+    async with running_machine(command, tmp_path / "calls.jsonl") as machine:
         async with Client(machine.endpoint) as client:
             by = await operator(client, "urn:other:jobs")
-            assert await by.call("Orders", "Store", order("one", Count=1), NO_COMMENT) == [1]
+            assert await by.call("Orders", "Store", by.order("one", Count=1), NO_COMMENT) == [1]
             assert await by.states() == {"one": ["NotAllowedToStart", "Ready"]}
         machine.kill()
         assert [e["args"][0]["id"] for e in machine.calls("Store")] == ["one"]

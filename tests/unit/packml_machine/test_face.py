@@ -1,12 +1,9 @@
 """The simulated PackML machine as a client sees it: over a real socket, in a process of its own."""
 
 import asyncio
-import json
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -14,8 +11,9 @@ from typing import Any
 import pytest
 from asyncua import Client, Node, ua
 
-from dtios_packml.plant import Plant
+from dtios_packml.plant import Plant, State
 from dtios_packml.server import Face, serve
+from tests.machines.process import python_machine, running_machine
 
 EXECUTE = ["BaseStateMachine", "MachineState", "ExecuteState"]
 
@@ -117,7 +115,7 @@ async def test_start_takes_descriptors_and_refuses_strange_ones() -> None:
         unit = ua.EUInformation()
 
         def given(name: str, value: float) -> tuple[ua.Variant]:
-            return (ua.Variant([ua.PackMLDescriptorDataType(1, name, unit, value)]),)
+            return (ua.Variant([face.space.make("PackMLDescriptorDataType", 1, name, unit, value)]),)
 
         for wrong in [("Colour", 1.0), ("PartsOrdered", 1.5), ("PartsOrdered", -1.0), ("MachSpeed", 500.0)]:
             with pytest.raises(ua.UaStatusCodeError) as refusal:
@@ -132,7 +130,9 @@ async def test_start_takes_descriptors_and_refuses_strange_ones() -> None:
 
 
 async def test_types_units_and_identification() -> None:
-    async with hand_on(Plant()) as (hand, _):
+    async with hand_on(Plant(state=State.Stopped)) as (hand, _):
+        inactive = await (await hand.node(*EXECUTE, "0:CurrentState")).read_data_value(raise_on_bad_status=False)
+        assert inactive.StatusCode.name == "BadStateNotActive"
         machine = await hand.node()
         kind = hand.client.get_node(await machine.read_type_definition())
         assert (await kind.read_browse_name()).to_string() == f"{hand.index}:PackMLBaseObjectType"
@@ -145,29 +145,18 @@ async def test_types_units_and_identification() -> None:
         assert parents[0].NodeId == ua.NodeId(ua.ObjectIds.FiniteStateMachineType)
 
 
-@pytest.fixture
-def process(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str, Path]]:
-    log = tmp_path / "calls.jsonl"
-    command = [sys.executable, "-m", "dtios_packml", "--with-parent", "--log", str(log), "--speed", "20"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as started:
-        assert started.stdout is not None
-        ready = json.loads(started.stdout.readline())
-        yield started, ready["endpoint"], log
-        started.kill()
-
-
 @pytest.mark.parametrize("how", ["SIGTERM", "SIGINT", "stdin"])
-async def test_a_process_ends_within_a_second(process: tuple[subprocess.Popen[str], str, Path], how: str) -> None:
-    started, endpoint, log = process
-    async with Client(endpoint) as client:
-        hand = Hand(client, await client.get_namespace_index("urn:dtios:packml"))
-        await hand.call("BaseStateMachine", "MachineState", "Stop")
-    begun = time.monotonic()
-    if how == "stdin":
-        assert started.stdin is not None
-        started.stdin.close()
-    else:
-        started.send_signal(signal.Signals[how])
-    assert await asyncio.to_thread(started.wait, 5) == 0
-    assert time.monotonic() - begun < 1.0
-    assert [json.loads(line)["method"] for line in log.read_text().splitlines()] == ["Stop"]
+async def test_a_process_ends_within_a_second(tmp_path: Path, how: str) -> None:
+    async with running_machine(python_machine("dtios_packml", "--speed", "20"), tmp_path / "calls.jsonl") as machine:
+        async with Client(machine.endpoint) as client:
+            hand = Hand(client, await client.get_namespace_index("urn:dtios:packml"))
+            await hand.call("BaseStateMachine", "MachineState", "Stop")
+        begun = time.monotonic()
+        if how == "stdin":
+            assert machine.process.stdin is not None
+            machine.process.stdin.close()
+        else:
+            machine.process.send_signal(signal.Signals[how])
+        assert await asyncio.to_thread(machine.process.wait, 5) == 0
+        assert time.monotonic() - begun < 1.0
+        assert [call["method"] for call in machine.calls()] == ["Stop"]
