@@ -7,11 +7,13 @@ decode a value.
 import dataclasses
 import types
 import typing
+from collections.abc import Iterator
 from enum import Enum, IntFlag
 from functools import cache
 from typing import Any
 
 from asyncua import ua
+from asyncua.ua.object_ids import ObjectIds
 from asyncua.ua.ua_binary import get_safe_type_hints
 
 from dtios.model.datatypes import SCALAR, BuiltinType
@@ -34,12 +36,21 @@ def standard_types() -> dict[NodeKey, DataTypeInfo]:
     for name, number in _ABSTRACT.items():
         known[(0, number)] = DataTypeInfo((0, number), name, (0, _PARENTS[number]), abstract=True)
     known[(0, 29)] = DataTypeInfo((0, 29), "Enumeration", (0, 24), abstract=True)
-    for encoding, cls in ua.extension_objects_by_typeid.items():
+    for encoding, cls in [*ua.extension_objects_by_typeid.items(), *_unregistered()]:
         if encoding.NamespaceIndex == 0:
             info = _structure(cls, (0, encoding.Identifier))
             if info is not None:
                 known[info.key] = info
     return known
+
+
+def _unregistered() -> Iterator[tuple[ua.NodeId, Any]]:
+    """Structures that asyncua has a class for and does not register (RelativePath, which job control's states hold)."""
+    registered = set(ua.extension_objects_by_typeid.values())
+    for name, cls in vars(ua).items():
+        number = getattr(ObjectIds, f"{name}_Encoding_DefaultBinary", None)
+        if number is not None and dataclasses.is_dataclass(cls) and cls not in registered:
+            yield ua.NodeId(number), cls
 
 
 def _structure(cls: Any, encoding: NodeKey) -> DataTypeInfo | None:

@@ -49,7 +49,7 @@ def parameters_typed(pairs: tuple[str, ...], whole: str | None, schema: Mapping[
         values[name] = _for_schema(text, dict(schema.get("properties", {})).get(name))
     known = dict(schema.get("properties", {}))
     unknown = [name for name in values if name not in known]
-    if unknown and schema.get("additionalProperties") is not True:
+    if unknown and schema.get("additionalProperties", True) is False:
         mend = did_you_mean(unknown[0], known) or f"it takes {', '.join(known) or 'none'}"
         raise ConfigurationError(f"it has no parameter {unknown[0]!r}", where=where, mend=mend)
     missing = [name for name in schema.get("required", ()) if name not in values]

@@ -22,7 +22,7 @@ from dtios.mapping.profile_library import ProfileLibrary
 from dtios.runtime import requests  # noqa: F401  # registers the handlers of every request
 from dtios.runtime.apps import AppSupervisor
 from dtios.runtime.conditions import ConditionBoard
-from dtios.runtime.config import AppSettings, Grant, MachineSettings, RuntimeConfig
+from dtios.runtime.config import AppSettings, Grant, MachineSettings, PublisherSettings, RuntimeConfig
 from dtios.runtime.configure import patched, write_machines
 from dtios.runtime.gate import Gate
 from dtios.runtime.jobs import JobRunner
@@ -36,6 +36,7 @@ from dtios.runtime.registry import Registry
 from dtios.runtime.router import Router
 from dtios.runtime.session import Session
 from dtios.runtime.state import StateDirectory
+from dtios.runtime.watchdog import watchdog
 from dtios.runtime.writer import SignalWriter
 from dtios.sdk import protocol as p
 from dtios.sdk.clock import Clock, SystemClock
@@ -51,7 +52,11 @@ STOP_GRACE: Final = 0.5
 
 
 class Runtime:
-    """See the module. `serve` may be called from any task while the runtime is entered."""
+    """See the module. `serve` may be called from any task while the runtime is entered.
+
+    Whoever enters it and may be cancelled cancels the body inside, not the task that entered: a cancelled runtime has lost
+    its connections before it could hold or stop what its apps and commands left running.
+    """
 
     def __init__(
         self,
@@ -78,6 +83,9 @@ class Runtime:
             stack.enter_context(self._state.lock())
             journal = await Journal.open(self._state.journal, self._clock.now())
             stack.push_async_callback(journal.aclose)
+            hosted: list[AppSettings | PublisherSettings] = [*self.config.apps.values(), *self.config.publishers.values()]
+            if any(one.isolation == "inline" for one in hosted):
+                stack.enter_context(watchdog(log))
             self._tasks = await stack.enter_async_context(anyio.create_task_group())
             stack.callback(self._tasks.cancel_scope.cancel)
             self.kernel = self._assemble(journal)

@@ -11,7 +11,7 @@ from dtios.model.machine import Machine, Signal, Skill
 from dtios.model.values import DataValue
 from dtios.runtime.config import Envelope, Interlock
 from dtios.runtime.link import Link
-from dtios.runtime.principal import matches
+from dtios.sdk.patterns import path_matches
 from dtios.sdk.protocol import MachineView
 
 __all__ = ["LiveMachine", "MachineTable", "unknown"]
@@ -69,9 +69,9 @@ class LiveMachine:
         """The readable signals that the paths or patterns name, in the description's order; none named: all of them."""
         if not patterns:
             return [s for s in self.machine.signals if s.access.readable]
-        chosen = [s for s in self.machine.signals if matches(s.path, patterns)]
+        chosen = [s for s in self.machine.signals if path_matches(s.path, patterns)]
         for pattern in patterns:
-            if not any(matches(s.path, [pattern]) for s in chosen):
+            if not any(path_matches(s.path, [pattern]) for s in chosen):
                 raise unknown("signal", pattern, self._signals, self.name)
         return chosen
 

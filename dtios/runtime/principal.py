@@ -1,27 +1,12 @@
 """Who asks: an app by its name or a person at a command (`cli:USER`), and what they are granted."""
 
-import re
-from collections.abc import Callable, Iterable
-from fnmatch import translate
-from functools import lru_cache
+from collections.abc import Iterable
 
 from dtios.model.machine import Machine
 from dtios.runtime.config import Grant
+from dtios.sdk.patterns import path_matches
 
-__all__ = ["Principal", "matches"]
-
-
-@lru_cache(maxsize=4096)
-def _pattern(pattern: str) -> Callable[[str], object]:
-    """`*` stays within one level of a path, `**` crosses levels."""
-    marked = pattern.replace("**", "\0")
-    regex = translate(marked).replace(".*", "[^/]*").replace("\0", ".*").replace("\\\0", ".*")
-    return re.compile(regex).match
-
-
-def matches(path: str, patterns: Iterable[str]) -> bool:
-    """True if one of the patterns names the path: `Status/*` its children, `**` everything."""
-    return any(path == p or _pattern(p)(path) for p in patterns)
+__all__ = ["Principal"]
 
 
 class Principal:
@@ -44,10 +29,10 @@ class Principal:
         return self._everything or any(True for _ in self._applying(machine))
 
     def may_read(self, machine: Machine, path: str) -> bool:
-        return self._everything or any(matches(path, g.read) for g in self._applying(machine))
+        return self._everything or any(path_matches(path, g.read) for g in self._applying(machine))
 
     def may_write(self, machine: Machine, path: str) -> bool:
-        return self._everything or any(matches(path, g.write) for g in self._applying(machine))
+        return self._everything or any(path_matches(path, g.write) for g in self._applying(machine))
 
     def may_run(self, machine: Machine, skill: str) -> bool:
         return self._everything or any(self._runs(machine, skill, g) for g in self._applying(machine))
@@ -57,7 +42,7 @@ class Principal:
 
     @staticmethod
     def _runs(machine: Machine, skill: str, grant: Grant) -> bool:
-        if matches(skill, grant.run):
+        if path_matches(skill, grant.run):
             return True
         # A grant by capability needs no skill names: it is for what offers that capability.
         return (

@@ -111,7 +111,14 @@ class Client:
             case p.Welcome():
                 self.welcome = message
 
+    def _gone(self) -> DtiosError:
+        """A new error for each who asks: one that was raised before carries somebody else's traceback."""
+        error = self.closed or TemporaryError("the runtime has gone")
+        return error_of_kind(error.kind, error.message, error.where, error.mend)
+
     def _lose(self, error: DtiosError) -> None:
+        if self.closed is not None:
+            return
         self.closed = error
         self.stopping.set()
         for pending in self._pending.values():
@@ -123,11 +130,12 @@ class Client:
     async def tell(self, message: p.FromClient) -> None:
         """Send what has no reply."""
         if self.closed is not None:
-            raise self.closed
+            raise self._gone()
         try:
             await self._transport.send(pack(message))
         except Closed:
-            raise TemporaryError("the runtime has gone", mend="start it again and repeat the command") from None
+            self._lose(TemporaryError("the runtime has gone", mend="start it again and repeat the command"))
+            raise self._gone() from None
 
     async def request(self, body: p.RequestBody, progress: OnProgress | None = None) -> Any:
         """Ask, and wait for the reply in its plain form. Raises the DtiosError that the runtime answered with."""

@@ -71,7 +71,9 @@ class Shown:
         raise AssertionError(f"neither ended nor came to it within {LIMIT:g} s; it printed:\n{self.text}")
 
     def send(self, number: int) -> None:
-        if self.ended is None and self.poll() is None:
+        if self.ended is None:
+            self.ended = self.poll()
+        if self.ended is None:
             os.kill(self.pid, number)
 
 

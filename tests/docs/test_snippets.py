@@ -80,16 +80,15 @@ class Reader:
 
     def _console(self, block: Block, text: str) -> None:
         options = block.options
-        commands = _commands(text)
         if "background" in options:
-            [(line, expected)] = commands
+            [(line, expected)] = _commands(text)
             shown = self.terminal.start(options["background"], line)
             shown.wait(lambda: missing(expected, shown.text) is None)
             self._compare(block, line, expected, shown.text)
         elif "shows" in options or "interrupt" in options or "kill" in options:
             self._other(block, [line for line in text.splitlines() if line != "^C"])
         else:
-            for line, expected in commands:
+            for line, expected in _commands(text):
                 status, printed = self.terminal.run(line)
                 assert status == int(options.get("status", "0")), (
                     f"{block.where}: {line}: status {status}; it printed:\n{printed}"
@@ -184,7 +183,8 @@ def test_document(document: Path, zygote: Zygote, tmp_path: Path, monkeypatch: p
         monkeypatch.delenv(name, raising=False)
     reader = Reader(Terminal(zygote, tmp_path / "work", tmp_path / "logs", env), _free_port())
     try:
-        if any(PORT in b.text and b.language == "console" for b in parts) and not any(MACHINE in b.text for b in parts):
+        runs = any(b.language == "console" for b in parts)
+        if runs and any(PORT in b.text for b in parts) and not any(MACHINE in b.text for b in parts):
             reader.have_machine()
         for block in parts:
             reader.follow(block)

@@ -203,3 +203,14 @@ def test_a_double_costs_at_most_three_microseconds():
         decode_notifications(decoder, [(DATA_CHANGE, body)])
         costs.append(time.process_time() - started)
     assert min(costs) / 2000 < 3e-6
+
+
+def test_structures_that_asyncua_does_not_register_are_known_all_the_same():
+    """ISA95StateDataType holds a RelativePath: without it no job order's state could be read from a server like asyncua's."""
+    path = ua.RelativePath([ua.RelativePathElement(ua.NodeId(47), False, True, ua.QualifiedName("Substates", 0))])
+    layout = table().structure((0, 540))
+    assert layout is not None
+    record = Decoder(table()).fields(Reader(struct_to_binary(path)), layout)
+    (element,) = record["Elements"]
+    assert element["TargetName"].name == "Substates"
+    assert element["IncludeSubtypes"] is True
