@@ -134,6 +134,7 @@ class Channel:
         message = protocol._connection.message_to_binary(body, request_id=request)
         protocol._request_id = request
         protocol._callbackmap[request] = future
+        future.add_done_callback(_seen)
         transport.write(message)
         return future
 
@@ -194,6 +195,12 @@ class Channel:
         self.protocol._callbackmap.clear()
         if self.protocol.transport is not None:
             self.protocol.transport.abort()
+
+
+def _seen(answer: Answer) -> None:
+    """Who waited may be gone when the connection dies: that is no fault to be reported by the event loop."""
+    if not answer.cancelled():
+        answer.exception()
 
 
 def open_answer(body: Any) -> Reader:

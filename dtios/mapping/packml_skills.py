@@ -100,7 +100,7 @@ def _parameter(name: str, rule: ParameterRule, place: Place) -> PackMLParameter:
         "unit": None if rule.unit is None else rule.unit.machine_unit,
         "extra": limits(rule),
         "fixed": ASKED if rule.value is None else rule.value,
-        "required": rule.required is not False,
+        "required": bool(rule.required),
     }
     own = None if rule.type is None else ValueType(BuiltinType[rule.type], rule.type)
     if rule.path is not None:

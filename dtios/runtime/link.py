@@ -60,6 +60,7 @@ class Link:
         self._heard = clock.monotonic()
         self._heard_at = clock.now()
         self._lost_at: int | None = None
+        self._outage: dict[int, int] = {}
         self._tried = anyio.Event()
         self._changed = anyio.Event()
         self._subscribing = anyio.Lock()
@@ -162,10 +163,10 @@ class Link:
             self._fingerprint = fingerprint
         self._refused.clear()
         async with self._subscribing:
+            if self._lost_at is not None:
+                self._outage = {handle: self._outage.get(handle, self._lost_at) for handle in self._wanted}
             await self._subscribe([h for h in self._wanted if h in self._points])
             if self._lost_at is not None:
-                gap = Gap(GapCause.CONNECTION_LOST, receive_from=self._lost_at, receive_to=self._clock.now())
-                self._router.miss(self._wanted, gap)
                 log.info("connection restored", endpoint=self.url)
             self._lost_at = None
             self._set("online")
@@ -199,8 +200,20 @@ class Link:
 
     async def deliver(self, batch: Batch) -> None:
         self.alive()
+        if self._outage:
+            self._end_outage(batch.handles, batch.receive_time)
         await self._router.deliver(batch)
         self.alive()  # waiting for a slow consumer was our doing, not the machine's silence
+
+    def _end_outage(self, handles: Iterable[int], now: int) -> None:
+        """Each signal's Gap ends with the first that is heard of it again, and stands before that."""
+        back: dict[int, list[int]] = {}
+        for handle in dict.fromkeys(handles):
+            since = self._outage.pop(handle, None)
+            if since is not None:
+                back.setdefault(since, []).append(handle)
+        for since, some in back.items():
+            self._router.miss(some, Gap(GapCause.CONNECTION_LOST, receive_from=since, receive_to=now))
 
     def lost(self, loss: Loss) -> None:
         now = self._clock.now()
@@ -281,6 +294,7 @@ class Link:
         for handle, status in zip(handles, statuses, strict=True):
             if is_bad(status):
                 self._refused[handle] = status
+                self._end_outage([handle], self._clock.now())
                 self._router.make_up([handle], status, self._clock.now())
 
     # --- point I/O ---

@@ -152,7 +152,7 @@ class PackMLParameter:
     unit: Unit | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
     fixed: Any = ASKED
-    required: bool = True
+    required: bool = False
 
     @property
     def is_descriptor(self) -> bool:

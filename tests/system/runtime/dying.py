@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import dtios_opcua.adapter  # imported once, before the forks
 
+import dtios_opcua.adapter  # imported once, before the forks
 from dtios.runtime.config import RuntimeConfig
 from dtios.runtime.core import Runtime
 from dtios.runtime.journal import Journal

@@ -3,6 +3,7 @@
 from collections import Counter
 
 import anyio
+import anyio.lowlevel
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -206,7 +207,7 @@ async def test_a_closed_consumer_lets_a_waiting_machine_go_on() -> None:
     await router.deliver(batch([a]))
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(router.deliver, batch([a], start=1))
-        await anyio.sleep(0)
+        await anyio.lowlevel.checkpoint()
         with anyio.fail_after(BLOCK_LIMIT / 2):
             router.detach(taker)
     assert await taker.take() is None
