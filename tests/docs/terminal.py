@@ -128,8 +128,10 @@ class Terminal:
     def _start(self, line: str) -> Shown:
         self._count += 1
         out = self._logs / f"{self._count}.out"
-        if line.startswith("dtios ") and not _SHELL.search(re.sub(r"'[^']*'", "", line)):
-            pid = self._zygote.ask(argv=shlex.split(line)[1:], cwd=str(self.cwd), env=self._env, out=str(out))
+        words = [] if _SHELL.search(re.sub(r"'[^']*'", "", line)) else shlex.split(line)
+        if words[:1] == ["dtios"] or words[:3] == ["python", "-m", "dtios_packml"]:
+            module, argv = ("dtios", words[1:]) if words[0] == "dtios" else (words[2], words[3:])
+            pid = self._zygote.ask(module=module, argv=argv, cwd=str(self.cwd), env=self._env, out=str(out))
             return Shown(pid, out, lambda: self._zygote.ask(poll=pid))
         bin = str(Path(sys.executable).parent)
         env = {**os.environ, **self._env, "PATH": f"{bin}{os.pathsep}{os.environ['PATH']}"}

@@ -4,8 +4,6 @@ after another."""
 import json
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -49,7 +47,6 @@ class Reader:
     def __init__(self, terminal: Terminal, port: str) -> None:
         self.terminal = terminal
         self.port = port
-        self.machine: subprocess.Popen[bytes] | None = None
 
     def follow(self, block: Block) -> None:
         if "norun" in block.options:
@@ -59,19 +56,11 @@ class Reader:
 
     def close(self) -> None:
         self.terminal.close()
-        if self.machine is not None:
-            self.machine.kill()
-            self.machine.wait()
-            assert self.machine.stdout is not None
-            self.machine.stdout.close()
 
     def have_machine(self) -> None:
         """The simulated machine, for a document that does not start one itself."""
-        if self.machine is None:
-            command = [sys.executable, "-m", "dtios_packml", "--port", self.port, "--speed", "5"]
-            self.machine = subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
-            assert self.machine.stdout is not None
-            assert self.machine.stdout.readline()
+        shown = self.terminal.start("the machine", f"{MACHINE} --port {self.port} --speed 5")
+        shown.wait(lambda: "endpoint" in shown.text)
 
     # --- one for each language ---
 
@@ -172,24 +161,60 @@ def _run_app(app: App[Any]) -> None:
 TESTED = [d for d in DOCUMENTS if any(b.language in ("console", "python", "yaml", "json") for b in blocks(d))]
 
 
-@pytest.mark.parametrize("document", TESTED, ids=lambda d: str(d.relative_to(ROOT)))
-def test_document(document: Path, zygote: Zygote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    parts = blocks(document)
-    (tmp_path / "work").mkdir()
+@pytest.fixture
+def reader(zygote: Zygote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reader]:
+    for name in ("work", "logs"):
+        (tmp_path / name).mkdir()
     (tmp_path / "work/simulators").symlink_to(ROOT / "simulators")  # readers are in the repository
-    (tmp_path / "logs").mkdir()
-    env = {"XDG_STATE_HOME": str(tmp_path / "state"), "NO_COLOR": "1", "PYTHONUNBUFFERED": "1"}
     for name in ("DTIOS_STATE", "DTIOS_LOG", "DTIOS_PASSWORD"):
         monkeypatch.delenv(name, raising=False)
+    env = {"XDG_STATE_HOME": str(tmp_path / "state"), "NO_COLOR": "1", "PYTHONUNBUFFERED": "1"}
     reader = Reader(Terminal(zygote, tmp_path / "work", tmp_path / "logs", env), _free_port())
     try:
-        runs = any(b.language == "console" for b in parts)
-        if runs and any(PORT in b.text for b in parts) and not any(MACHINE in b.text for b in parts):
-            reader.have_machine()
-        for block in parts:
-            reader.follow(block)
+        yield reader
     finally:
         reader.close()
+
+
+@pytest.mark.parametrize("document", TESTED, ids=lambda d: str(d.relative_to(ROOT)))
+def test_document(document: Path, reader: Reader) -> None:
+    parts = blocks(document)
+    runs = any(b.language == "console" for b in parts)
+    if runs and any(PORT in b.text for b in parts) and not any(MACHINE in b.text for b in parts):
+        reader.have_machine()
+    for block in parts:
+        reader.follow(block)
+
+
+README_LINE = """\
+profiles: [simulators/dtios_packml/profile.yaml]
+machines:
+  filler: {endpoint: "opc.tcp://localhost:PORT"}
+apps:
+  careful:
+    config: {order: order-1}
+    grants: [{machine: filler, run: [Fill], stop: true}]
+"""
+README_PLUGIN = """\
+[project]
+name = "dtios-careful"
+version = "0.1.0"
+[project.entry-points."dtios.apps"]
+careful = "dtios_careful:app"
+"""
+
+
+def test_the_readme_app_fills_its_order(reader: Reader) -> None:
+    """In a process of its own, on the simulated machine."""
+    reader.have_machine()
+    [app] = [b for b in blocks(ROOT / "README.md") if b.language == "python"]
+    reader.follow(app)
+    (reader.terminal.cwd / "pyproject.toml").write_text(README_PLUGIN, "utf-8")
+    (reader.terminal.cwd / "dtios.yaml").write_text(README_LINE.replace("PORT", reader.port), "utf-8")
+    reader.terminal.run("pip install -e .")
+    shown = reader.terminal.start("run", "dtios run")
+    shown.wait(lambda: '"text": "filled"' in shown.text)
+    assert '"made": 5' in shown.text
 
 
 def test_the_runner_notices_what_is_not_shown() -> None:

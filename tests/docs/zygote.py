@@ -1,24 +1,26 @@
 """`dtios` in forks of a process that has imported everything already: thirty commands of a document take seconds, not a minute.
 
-Requests are JSON objects, a line each: {"argv", "cwd", "env", "out"} answers a pid; {"poll": pid} answers the exit status
-or null.
+Requests are JSON objects, a line each: {"module", "argv", "cwd", "env", "out"} answers a pid; {"poll": pid} answers the exit
+status or null. Module `dtios` is the command, any other is run as by `python -m`.
 """
 
 import importlib
 import json
 import os
 import pkgutil
+import runpy
 import sys
 import traceback
 from typing import Any, NoReturn
 
 import dtios.cli
 import dtios_opcua
+import dtios_packml
 from dtios.runtime import core as _core  # noqa: F401  # imported for its weight
 
 
 def _preload() -> None:
-    for package in (dtios.cli, dtios_opcua):
+    for package in (dtios.cli, dtios_opcua, dtios_packml):
         for module in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
             if not module.name.endswith("__main__"):
                 importlib.import_module(module.name)
@@ -35,7 +37,10 @@ def _become(request: dict[str, Any]) -> NoReturn:
     sys.path[:0] = filter(None, request["env"].get("PYTHONPATH", "").split(os.pathsep))
     status = 70
     try:
-        dtios.cli.main(request["argv"])
+        if request["module"] == "dtios":
+            dtios.cli.main(request["argv"])
+        sys.argv = [request["module"], *request["argv"]]
+        runpy.run_module(request["module"], run_name="__main__", alter_sys=True)
         status = 0
     except SystemExit as ended:
         status = ended.code if isinstance(ended.code, int) else 0 if ended.code is None else 1

@@ -31,9 +31,7 @@ def obj(name: str, *children: Any, namespace: str = OWN, types: tuple[tuple[str,
     return add(node, *children)
 
 
-def var(
-    name: str, value: Any = None, *children: Any, namespace: str = OWN, type: ValueType | None = None, **more: Any
-) -> Node:
+def var(name: str, value: Any = None, *children: Any, namespace: str = OWN, type: ValueType | None = None, **more: Any) -> Node:
     more.setdefault("access", Access.READ_WRITE)
     node = _node(NodeKind.VARIABLE, name, namespace, value=value, type=type or value_type(), **more)
     return add(node, *children)

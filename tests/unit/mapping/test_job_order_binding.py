@@ -203,14 +203,14 @@ async def test_accepted_and_never_listed(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 async def test_a_state_number_nobody_named_is_waited_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(job_order_follow, "APPEAR", 0.05)
+    monkeypatch.setattr(job_order_follow, "APPEAR", 0.3)
     points = machine()
     job = Job(binding(responses=False), points)
     async with anyio.create_task_group() as tasks:
         run = Started(job, tasks)
         await settle()
         points.set("list", [entry("j1", 77)])
-        await anyio.sleep(0.1)
+        await anyio.sleep(0.4)
         assert run.outcome is None
         points.set("list", [entry("j1", 6)])
     assert run.result.state is JobState.ABORTED
