@@ -32,7 +32,7 @@ check: $(READY)
 	$(BIN)/lint-imports
 
 test: check
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -m "not slow" -n 2 --dist loadscope
 
 soak: $(READY)
 	$(BIN)/pytest -m slow

@@ -105,8 +105,10 @@ def results_to_canonical(results: Mapping[str, Any], skill: MappedSkill) -> dict
 
 
 def _up(value: Any, conversion: Conversion | None) -> Any:
-    if conversion is None or isinstance(value, str | bool | dict):
+    if conversion is None or isinstance(value, bool | dict):
         return value
+    if isinstance(value, str):  # Int64 and UInt64 are texts of digits; NaN and the infinities have no unit
+        return conversion.up(int(value)) if value.removeprefix("-").isdigit() else value
     if isinstance(value, list):
         return [_up(v, conversion) for v in value]
     return conversion.up(value)

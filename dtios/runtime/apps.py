@@ -38,6 +38,8 @@ STARTS_WITHIN: Final = 30.0
 POLL: Final = 0.25
 GRACE: Final = 2.0
 _MIB: Final = 2**20
+_TAKEN: Final = frozenset({"app", "source", "event", "level", "log_level", "logger", "timestamp", "exc_info", "stack_info"})
+"""Fields of a log event that an app cannot set."""
 _LEVELS: Final = frozenset({"debug", "info", "warning", "error"})
 
 
@@ -309,7 +311,8 @@ class AppSupervisor:
 
     def _write_log(self, line: LogLine) -> None:
         level = line.level if line.level in _LEVELS else "info"
-        getattr(self._log, level)("app says", text=line.event, fields=line.fields)
+        fields = {f"{name}_" if name in _TAKEN else name: value for name, value in line.fields.items()}
+        getattr(self._log, level)(line.event, source="app", **fields)
 
     def _printed(self, stream: str, line: str) -> None:
         self._log.info("app prints", stream=stream, text=line)

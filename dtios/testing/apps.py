@@ -68,7 +68,8 @@ class AppUnderTest:
     @property
     def log(self) -> list[tuple[str, str, dict[str, Any]]]:
         """What the app said: (level, event, fields)."""
-        return [(e["log_level"], e["text"], e["fields"]) for e in self._events if e["event"] == "app says"]
+        own = [dict(e) for e in self._events if e.get("source") == "app"]
+        return [(e.pop("log_level"), e.pop("event"), {k: v for k, v in e.items() if k not in ("app", "source")}) for e in own]
 
     @property
     def said(self) -> list[str]:

@@ -51,7 +51,8 @@ def blocks(document: Path) -> list[Block]:
 
 
 def _blocks(document: Path) -> Iterator[Block]:
-    fence, begun, content = "", 0, []
+    fence, begun = "", 0
+    content: list[str] = []
     for number, line in enumerate(document.read_text("utf-8").splitlines(), 1):
         stripped = line.strip()
         if not begun and stripped.startswith("```"):

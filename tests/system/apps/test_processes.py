@@ -33,6 +33,10 @@ class Running:
     def of(self, app: str, event: str) -> list[Any]:
         return [e for e in self.events if e.get("app") == app and e["event"] == event]
 
+    def said(self, app: str) -> list[Any]:
+        """The app's own log lines."""
+        return [e for e in self.events if e.get("app") == app and e.get("source") == "app"]
+
     async def until(self, condition: Callable[[], object], within: float = 20) -> None:
         with anyio.fail_after(within):
             while not condition():  # noqa: ASYNC110 - what is waited for is another process's doing
@@ -61,9 +65,9 @@ async def running(folder: Path, machine: MemoryServer, **apps: Mapping[str, Any]
 async def test_an_app_finishes_and_says_so(tmp_path: Path) -> None:
     async with running(tmp_path, method_machine("filler"), finishing={}) as r:
         await r.until(lambda: r.view("finishing").health == "finished")
-        said = r.of("finishing", "app says")
-        assert [e["text"] for e in said] == ["finishing"]
-        assert said[0]["fields"]["pid"] != os.getpid()
+        said = r.said("finishing")
+        assert [e["event"] for e in said] == ["finishing"]
+        assert said[0]["pid"] != os.getpid()
         assert [e["text"] for e in r.of("finishing", "app prints")] == ["hello from a process"]
         assert r.view("finishing").restarts == 0
 
@@ -170,13 +174,13 @@ async def test_promise_4(tmp_path: Path) -> None:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(change)
             await r.until(lambda: r.view("blocking").restarts >= 1 and r.view("leaking").restarts >= 1)
-            seen = len(r.of("watching", "app says"))
-            await r.until(lambda: len(r.of("watching", "app says")) > seen + 20)
+            seen = len(r.said("watching"))
+            await r.until(lambda: len(r.said("watching")) > seen + 20)
             tasks.cancel_scope.cancel()
 
-        values = r.of("watching", "app says")
+        values = r.said("watching")
         # The first reading's source time is when the machine was made.
-        late = [e["fields"]["late"] / 1e9 for e in values[1:]]
+        late = [e["late"] / 1e9 for e in values[1:]]
         assert len(late) > 50
         assert max(late) < 1.0, f"{max(late):.2f} s late"
         blocked = r.of("blocking", "app restarts")[0]["why"]

@@ -10,7 +10,6 @@ from typing import Any
 
 import anyio
 import pytest
-from dtios_counter import app as counter
 
 from dtios.model.job import JobState
 from dtios.runtime.config import RuntimeConfig, load_config
@@ -18,6 +17,7 @@ from dtios.runtime.core import Runtime
 from dtios.runtime.registry import Registry
 from dtios.runtime.state import StateDirectory
 from dtios.testing import METHOD_PROFILE, MemoryAdapter, job_order_machine, method_machine, packml_machine
+from dtios_counter import app as counter
 from tests.machines.process import MachineProcess, python_machine, running_machine
 from tests.runtimes import client_of
 

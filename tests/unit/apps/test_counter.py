@@ -31,7 +31,7 @@ async def test_it_holds_while_too_hot_and_resumes_what_it_held() -> None:
     async with app_under_test(app, [press]) as t:
         await t.until(lambda: press.state.name == "Execute")
         press.set(temperature, 65.0)
-        await t.until(lambda: "warm" in t.said)
+        await t.until(lambda: "temperature is warm" in t.said)
         press.set(temperature, 90.0)
         await t.until(lambda: press.state.name == "Held")
         press.set(temperature, None, status="BadSensorFailure")
@@ -43,4 +43,4 @@ async def test_it_holds_while_too_hot_and_resumes_what_it_held() -> None:
         press.set(temperature, 50.0)
         await t.until(lambda: "job over" in t.said)
         assert press.parts == 1
-        assert [e for e in t.said if "hot" in e or "cool" in e] == ["too hot: holding", "cool again: resuming"]
+        assert [e for e in t.said if "hot:" in e or "cool" in e] == ["too hot: holding", "cool again: resuming"]

@@ -123,8 +123,16 @@ async def test_store_and_start_apart_and_a_start_that_is_refused_is_taken_back()
     assert [name for name, _ in points.sent] == ["Store", "Start", "Cancel"]
 
 
-@pytest.mark.parametrize(("status", "words"), [(0b10, "does not know"), (0b10000, "cannot accept"), (1 << 32, "invalid"),
-                                               (1 << 40, "reason 40"), (0b10010, "does not know this job order and it cannot")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (0b10, "does not know"),
+        (0b10000, "cannot accept"),
+        (1 << 32, "invalid"),
+        (1 << 40, "reason 40"),
+        (0b10010, "does not know this job order and it cannot"),
+    ],
+)
 async def test_a_return_status_that_refuses(status: int, words: str) -> None:
     points = machine(StoreAndStart=answer(status))
     job = Job(binding(), points)

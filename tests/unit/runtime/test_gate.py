@@ -187,7 +187,12 @@ async def test_a_machine_without_a_grant_is_not_even_seen(tmp_path: Path) -> Non
 
 async def test_commissioning_needs_its_grant(tmp_path: Path) -> None:
     async with filler(tmp_path, "writer", APP) as (_, _, client):
-        for asked in (client.discover("memory:"), client.browse("memory:filler"), client.configure({}), client.open("memory:filler")):
+        for asked in (
+            client.discover("memory:"),
+            client.browse("memory:filler"),
+            client.configure({}),
+            client.open("memory:filler"),
+        ):
             with pytest.raises(RefusedError, match="commission"):
                 await asked
 
@@ -232,7 +237,12 @@ async def test_stop_needs_only_the_stop_grant(tmp_path: Path) -> None:
         running(
             tmp_path,
             server,
-            machines={"press": {"endpoint": "memory:press", "interlocks": [{"signal": "Status/MachSpeed", "above": 1e9, "skills": ["Other"]}]}},
+            machines={
+                "press": {
+                    "endpoint": "memory:press",
+                    "interlocks": [{"signal": "Status/MachSpeed", "above": 1e9, "skills": ["Other"]}],
+                }
+            },
         ) as runtime,
     ):
         runtime.config = runtime.config.model_validate({**runtime.config.model_dump(by_alias=True), "apps": apps})

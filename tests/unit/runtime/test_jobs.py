@@ -100,11 +100,16 @@ async def test_a_lost_owner_leaves_its_job_held(tmp_path: Path) -> None:
             record = await other.show_job(job.id)
         assert calls(server) == ["Start", "Hold"]
         assert [e.event for e in record.history if "owner lost" in e.event] == ["owner lost: hold"]
-        assert any(a.action == "owner lost" and a.outcome and a.outcome.startswith("hold") for a in await runtime.kernel.journal.audit())
+        assert any(
+            a.action == "owner lost" and a.outcome and a.outcome.startswith("hold") for a in await runtime.kernel.journal.audit()
+        )
 
 
 async def test_a_lost_owner_whose_job_has_only_begun_is_held_once_it_runs(tmp_path: Path) -> None:
-    async with packml_machine("p", execute=20, acting=0.2) as server, running(tmp_path, server, machines=machines(server)) as runtime:
+    async with (
+        packml_machine("p", execute=20, acting=0.2) as server,
+        running(tmp_path, server, machines=machines(server)) as runtime,
+    ):
         async with client_of(runtime) as client:
             await client.start("m", PRODUCE)
             while not calls(server):

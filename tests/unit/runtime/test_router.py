@@ -255,9 +255,7 @@ async def test_the_account_balances_whatever_happens(policy: str, capacity: int,
                             assert gap.count is not None
                             told_missing[handle] += gap.count
                     if delivery.batch is not None and delivery.batch.sequences:
-                        given_out.update(
-                            h for h, n in zip(delivery.batch.handles, delivery.batch.sequences, strict=True) if n
-                        )
+                        given_out.update(h for h, n in zip(delivery.batch.handles, delivery.batch.sequences, strict=True) if n)
         elif taken:
             taker.acknowledge(taken.pop(0))
     for handle in handles:
