@@ -59,7 +59,7 @@ class Reader:
 
     def have_machine(self) -> None:
         """The simulated machine, for a document that does not start one itself."""
-        shown = self.terminal.start("the machine", f"{MACHINE} --port {self.port} --speed 5")
+        shown = self.terminal.start("the machine", f"{MACHINE} --port {self.port}")
         shown.wait(lambda: "endpoint" in shown.text)
 
     # --- one for each language ---

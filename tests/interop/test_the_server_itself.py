@@ -51,7 +51,7 @@ async def bare(server: MachineProcess, types: bool = False) -> AsyncIterator[Bar
 
 async def until(check: Callable[[], Any], seconds: float = 10.0) -> None:
     async with asyncio.timeout(seconds):
-        while not await check():  # noqa: ASYNC110 - what changes is in another process
+        while not await check():
             await asyncio.sleep(0.02)
 
 

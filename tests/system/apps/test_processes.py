@@ -39,7 +39,7 @@ class Running:
 
     async def until(self, condition: Callable[[], object], within: float = 20) -> None:
         with anyio.fail_after(within):
-            while not condition():  # noqa: ASYNC110 - what is waited for is another process's doing
+            while not condition():
                 await anyio.sleep(0.01)
 
 
@@ -140,7 +140,7 @@ async def test_an_app_that_blocks_dies_with_a_runtime_that_is_killed(tmp_path: P
         runtime.kill()
         await runtime.wait()
         with anyio.fail_after(5):
-            while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:  # noqa: ASYNC110 - the kernel's doing
+            while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
                 await anyio.sleep(0.01)
 
 

@@ -82,7 +82,7 @@ class Operator:
 
     async def until(self, job: str, *state: str) -> None:
         async with asyncio.timeout(10):
-            while (await self.states()).get(job) != list(state):  # noqa: ASYNC110 - the server moves it
+            while (await self.states()).get(job) != list(state):
                 await asyncio.sleep(0.02)
 
 

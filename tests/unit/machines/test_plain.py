@@ -82,12 +82,12 @@ async def test_a_killed_machine_leaves_its_log_and_the_work_outlives_its_caller(
         await client.connect()
         call = asyncio.ensure_future(make(client, 10, 20.0))
         async with asyncio.timeout(5):
-            while not machine.calls("Make"):  # noqa: ASYNC110 - another process writes it
+            while not machine.calls("Make"):
                 await asyncio.sleep(0.01)
         client.disconnect_socket()  # as a caller that is gone
         await asyncio.wait([call], timeout=2)
         async with asyncio.timeout(5):
-            while not machine.calls("made"):  # noqa: ASYNC110 - another process writes it
+            while not machine.calls("made"):
                 await asyncio.sleep(0.01)
         assert machine.calls("made")[0]["args"] == [10]
         machine.freeze()

@@ -37,7 +37,7 @@ class Hand:
 
     async def until(self, state: int) -> None:
         async with asyncio.timeout(10):
-            while await self.read("Status", "StateCurrent") != state:  # noqa: ASYNC110 - the state is another process's
+            while await self.read("Status", "StateCurrent") != state:
                 await asyncio.sleep(0.02)
 
 

@@ -151,7 +151,7 @@ async def test_a_call_whose_answer_never_comes_is_unknown_until_a_person_says(tm
                 await anyio.sleep(0.01)
             server.drop()
             await until(client, "a", JobState.UNKNOWN)
-            with pytest.raises((RefusedError, TemporaryError), match="Unknown|offline"):
+            with pytest.raises((RefusedError, TemporaryError), match=r"Unknown|offline"):
                 await client.start("m", "Fill", {"Volume": 2.0}, job="b")
             resolved = await client.resolve_job("a", JobState.ABORTED, "the tank is empty")
             assert resolved.final

@@ -93,7 +93,7 @@ async def test_two_who_settle_do_not_wait_for_each_other() -> None:
 
 async def test_a_task_that_never_rests_is_named() -> None:
     async def spin() -> None:
-        while True:  # noqa: ASYNC110  # the fault that is tested
+        while True:  # the fault that is tested
             await asyncio.sleep(0)
 
     async with anyio.create_task_group() as group:
