@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from dtios.model.machine import OnOwnerLost, Range
-from dtios.runtime.yamlfile import load_yaml_model
+from dtios.mapping.yamlfile import load_yaml_model
 
 __all__ = [
     "AppSettings",

@@ -52,9 +52,8 @@ def main() -> int:
         _say(f"A filling machine that follows PackML answers at {endpoint}. Nobody told dtios what it is.")
         if _run(home, "describe", "filler"):
             return 1
-        _say(
-            "Now the runtime with one app: `counter` knows no OPC UA. It has bottles filled, 25 at a time, and holds the machine while it is hot."
-        )
+        _say("Now the runtime with one app. `counter` knows no OPC UA: it has bottles filled, 25 at a time,")
+        _say("  and holds the machine while it is hot.")
         _say(f"From another terminal: cd {home}; {Path(sys.executable).with_name('dtios')} watch filler 'Status/*'")
         seconds = [] if options.seconds is None else ["--seconds", str(options.seconds)]
         status = _run(home, "run", "--log-format", "console", *seconds)

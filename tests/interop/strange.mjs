@@ -16,7 +16,7 @@ export function addOddball(addressSpace, own, log) {
   addAccess(own, part("Access"));
   addNames(own, oddball);
   addMethods(addressSpace, own, part("Methods"), log);
-  return addCounter(own, oddball);
+  return { oddball, ...addCounter(own, oddball) };
 }
 
 const dataTypeName = (type) => DataType[type];

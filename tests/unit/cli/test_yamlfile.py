@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field
 
 from dtios.model.errors import ConfigurationError
-from dtios.runtime.yamlfile import load_yaml_model, parse_yaml_model
+from dtios.mapping.yamlfile import load_yaml_model, parse_yaml_model
 
 
 class _Strict(BaseModel):

@@ -41,11 +41,11 @@ def test_an_integrators_profile_is_short() -> None:
 @pytest.mark.parametrize(
     ("text", "line", "words"),
     [
-        ("profile: a\nmatch: {path: B}\nsignal: []", 3, "no such key"),
+        ("profile: a\nmatch: {path: B}\nsignal: []", 3, "not a known key"),
         ("match: {path: B}", 1, "missing"),
         ("profile: a\nmatch: {}", 2, "at least one of type"),
         ("profile: a\nrole: unit", 2, "machine"),
-        ("profile: a\nsignals:\n  - path: X\n  - path: Y\n    unti: MTR", 5, "no such key"),
+        ("profile: a\nsignals:\n  - path: X\n  - path: Y\n    unti: MTR", 5, "not a known key"),
         ("profile: a\nsignals:\n  - path: X\n    unit: parsec", 4, "UNECE"),
         ("profile: a\nsignals:\n  - path: X\n    unit: {source: MTR, canonical: SEC}", 4, "does not convert"),
         ("profile: a\nsignals:\n  - path: X\n    unit: {source: MTR, scale: 0}", 4, "scale of 0"),
@@ -58,7 +58,7 @@ def test_an_integrators_profile_is_short() -> None:
         ("profile: a\nskills:\n  - {binding: method, method: X, parameters: {a: {type: Real}}}", 3, "built-in type"),
         ("profile: a\n  b: c: d", 2, "mapping values"),
         ("- a", 1, "mapping"),
-        ("", 1, "mapping"),
+        ("", 1, "missing"),
         ("profile: 'a b'", 1, "pattern"),
         ("profile: a\nidentification: {colour: X}", 2, "colour"),
     ],
@@ -134,7 +134,7 @@ def test_from_files_and_folders(tmp_path: Path) -> None:
     assert "press" in loaded.names
     assert loaded["packml"].rules.match is not None
     assert loaded["packml"].rules.match.path == "Mine"
-    with pytest.raises(ConfigurationError, match="cannot be read"):
+    with pytest.raises(ConfigurationError, match="no such file"):
         ProfileLibrary.load([tmp_path / "gone.yaml"])
     (tmp_path / "bad.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigurationError, match="UTF-8"):
