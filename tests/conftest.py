@@ -17,7 +17,7 @@ from typing import Any, Final
 import pytest
 import structlog
 
-BLOCKED: Final = 2.0
+BLOCKED: Final = 5.0
 """Seconds without a turn of the event loop that count as blocked: generous, because the machines that run this are noisy."""
 GRACE: Final = 0.5
 """Seconds that tasks get to end after the test: transports close themselves a turn later."""

@@ -11,6 +11,7 @@ from dtios.cli.options import json_option, place_options
 
 if TYPE_CHECKING:
     from dtios.sdk.client import Client
+    from dtios.sdk.protocol import JobView
 
 __all__ = ["command", "output_schemas"]
 
@@ -21,6 +22,11 @@ _VERBS: Final = {
     "abort": "End a job at once.",
     "cancel": "Take a job that has not started off its machine's list.",
 }
+
+
+_LEADS_TO: Final = {"pause": "Interrupted", "resume": "Running"}
+SETTLE: Final = 3.0
+"""Seconds to wait for what was asked; a machine may take longer, and its state now is shown then."""
 
 
 def output_schemas() -> dict[str, dict[str, Any]]:
@@ -173,12 +179,27 @@ def _command_job(
             if name is None:
                 await reach(client, place, target(view.machine), {}, progress)
             closing()
-            return await _print(await client.command_job(view.machine, job, JobVerb(verb)), as_json)
+            asked = await client.command_job(view.machine, job, JobVerb(verb))
+            return await _print(await _settled(client, asked, verb), as_json)
 
         with shown_progress("starting") as (progress, closing):
             return await through_runtime(place, wanted, body, repeatable=False)
 
     return run_async(main)
+
+
+async def _settled(client: "Client", view: "JobView", verb: str) -> "JobView":
+    """The job in the state that the verb leads to, as far as it comes there within SETTLE seconds."""
+    import anyio
+
+    wanted = _LEADS_TO.get(verb)
+    with anyio.move_on_after(SETTLE):
+        async with client.follow_job(view.machine, view.job) as changes:
+            async for change in changes:
+                view = change.view
+                if view.final or view.state == wanted:
+                    break
+    return view
 
 
 def _with_journal(config: Path | None, state: Path | None, body: Callable[["Client"], Awaitable[int]]) -> int:

@@ -28,6 +28,8 @@ class ActiveJob:
         self.view = view
         self.owner = owner
         self.on_owner_lost = on_owner_lost
+        self.seen = anyio.Event()
+        """Set when its state was told by the machine in this runtime: one found in the journal may have moved on."""
         self._changed = anyio.Event()
 
     @property
@@ -81,6 +83,7 @@ class JobBook:
     # --- what becomes of them ---
 
     async def report(self, active: ActiveJob, state: JobState, substate: JobSubstate | None) -> None:
+        active.seen.set()
         if active.view.final or (active.view.state, active.view.substate) == (state, substate):
             return
         active.view.state, active.view.substate, active.view.changed = state, substate, self._clock.now()
@@ -88,6 +91,7 @@ class JobBook:
 
     async def unknown(self, active: ActiveJob, reason: str) -> None:
         """Nobody can tell: it stays open, blocks its skill, and is never started again by itself."""
+        active.seen.set()
         if active.view.final or active.view.state is JobState.UNKNOWN:
             return
         active.view.state, active.view.substate, active.view.changed = JobState.UNKNOWN, None, self._clock.now()
@@ -98,6 +102,7 @@ class JobBook:
     async def finish(self, active: ActiveJob, outcome: JobOutcome, error: DtiosError | None = None) -> None:
         """A final state, unless a person has resolved the job meanwhile."""
         view = active.view
+        active.seen.set()
         if view.final:
             return
         results = results_to_canonical(outcome.results, active.machine.wiring(view.skill))

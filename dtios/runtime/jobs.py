@@ -32,6 +32,7 @@ __all__ = ["JobRunner"]
 log = structlog.get_logger("dtios.jobs")
 
 _STOPPING: Final = frozenset({JobVerb.STOP, JobVerb.ABORT})
+SEEN_LIMIT: Final = 5.0
 FIND_AGAIN: Final = 0.2
 """Seconds between a loss while a job runs and the first look for it."""
 
@@ -91,6 +92,7 @@ class JobRunner:
             return self._joined(taken, skill.path, parameters)
         wanted = on_owner_lost or skill.on_owner_lost
         active = ActiveJob(machine, view, principal, effective_on_owner_lost(wanted, skill.verbs))
+        active.seen.set()
         self._book.enter(active)
         self._book.tell(view)
 
@@ -133,7 +135,9 @@ class JobRunner:
         if verb not in skill.verbs:
             can = ", ".join(sorted(skill.verbs))
             raise RefusedError(f"its {skill.binding} binding cannot {verb}", where=where, mend=f"it can {can}")
-        if verb not in allowed_verbs(active.view.state):
+        if verb not in _STOPPING:  # these are for the machine to judge, whatever we believe of the job
+            await self._seen(active)
+        if verb not in _STOPPING and verb not in allowed_verbs(active.view.state):
             raise RefusedError(
                 f"{verb} is not possible while it is {active.view.state}", where=where, mend="wait for another state"
             )

@@ -191,7 +191,8 @@ class Link:
             log.warning("connection lost", endpoint=self.url, reason=error.message)
         elif not self._tried.is_set():
             log.info("not connected", endpoint=self.url, reason=str(error))
-        self._router.make_up(self._wanted, BAD_NO_COMMUNICATION, self._clock.now())
+        if self.health not in ("offline", "failed"):  # each failed try to reconnect is no news to anybody
+            self._router.make_up(self._wanted, BAD_NO_COMMUNICATION, self._clock.now())
         lasting = isinstance(error, ConfigurationError | CredentialsError)
         self._set("failed" if lasting else "offline", error)
         self._tried.set()

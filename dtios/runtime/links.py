@@ -80,6 +80,7 @@ class LinkTable:
             settings = settings or dict(machine.settings)
         held = self._connect(url, settings, profiles, machines)
         held.users += 1
+        held.placement.expect(held.link)
         return held.link
 
     async def open(self, url: str, settings: Mapping[str, Any], progress: Progress | None) -> Link:

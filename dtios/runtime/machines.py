@@ -6,12 +6,12 @@ from difflib import get_close_matches
 from typing import Any, Literal
 
 from dtios.mapping.mapped import MappedMachine, MappedSkill, StatePoint
-from dtios.model.errors import ConfigurationError
+from dtios.model.errors import ConfigurationError, TemporaryError
 from dtios.model.machine import Machine, Signal, Skill
 from dtios.model.values import DataValue
 from dtios.runtime.config import Envelope, Interlock
 from dtios.runtime.link import Link
-from dtios.sdk.patterns import path_matches
+from dtios.sdk.patterns import is_pattern, path_matches
 from dtios.sdk.protocol import MachineView
 
 __all__ = ["LiveMachine", "MachineTable", "unknown"]
@@ -21,9 +21,17 @@ class LiveMachine:
     """A described machine and the connection it is behind. Its handles stay the same through reconnects."""
 
     def __init__(
-        self, mapped: MappedMachine, link: Link, envelope: Envelope | None = None, interlocks: tuple[Interlock, ...] = ()
+        self,
+        mapped: MappedMachine,
+        link: Link,
+        envelope: Envelope | None = None,
+        interlocks: tuple[Interlock, ...] = (),
+        *,
+        described: bool = True,
     ) -> None:
+        """`described` False: configured, and never reached so far."""
         self.link = link
+        self.described = described
         self.envelope = envelope or Envelope()
         self.interlocks = interlocks
         self.present = True
@@ -38,6 +46,15 @@ class LiveMachine:
         for path, wiring in mapped.signals.items():
             self._handles[path] = self.link.handle(self._handles.get(path), wiring.address, wiring.wire, wiring.conversion)
         self._paths = {handle: path for path, handle in self._handles.items()}
+
+    def check_described(self) -> None:
+        """Raises TemporaryError for a machine that was never reached: nothing can be said of what it has."""
+        if not self.described:
+            why = f": {self.link.error.message}" if self.link.error is not None else ""
+            mend = self.link.error.mend if self.link.error is not None else ""
+            raise TemporaryError(
+                f"it was not reached yet{why}", where=f"{self.name} at {self.link.url}", mend=mend or "wait for it"
+            )
 
     @property
     def machine(self) -> Machine:
@@ -60,6 +77,7 @@ class LiveMachine:
 
     def signal(self, path: str) -> Signal:
         """Raises ConfigurationError with what it may have meant."""
+        self.check_described()
         found = self._signals.get(path)
         if found is None:
             raise unknown("signal", path, self._signals, self.name)
@@ -67,6 +85,7 @@ class LiveMachine:
 
     def select(self, patterns: list[str]) -> list[Signal]:
         """The readable signals that the paths or patterns name, in the description's order; none named: all of them."""
+        self.check_described()
         if not patterns:
             return [s for s in self.machine.signals if s.access.readable]
         chosen = [s for s in self.machine.signals if path_matches(s.path, patterns)]
@@ -76,6 +95,8 @@ class LiveMachine:
         return chosen
 
     def skill(self, path: str) -> Skill:
+        """By path, or by the capability that only one skill here has. Raises ConfigurationError."""
+        self.check_described()
         found = self._skills.get(path)
         if found is None:
             by_capability = [s for s in self._skills.values() if s.capability is not None and s.capability.iri == path]
@@ -137,10 +158,12 @@ def _name(point: StatePoint | None, good: Mapping[str, Any]) -> str | None:
 
 def unknown(what: str, path: str, known: Mapping[str, Any], where: str) -> ConfigurationError:
     """The error for a name that is not there, with what it may have meant."""
+    if is_pattern(path):
+        return ConfigurationError(f"none of its {what}s fits {path!r}", where=where, mend=f"`describe` lists its {what}s")
     close = get_close_matches(path, list(known), n=3, cutoff=0.5)
     if not close:
         close = [k for k in known if k.rsplit("/", 1)[-1].lower() == path.rsplit("/", 1)[-1].lower()][:3]
-    mend = f"did you mean {' or '.join(close)}?" if close else f"`dtios describe {where}` lists its {what}s"
+    mend = f"did you mean {' or '.join(close)}?" if close else f"`describe` lists its {what}s"
     return ConfigurationError(f"it has no {what} {path!r}", where=where, mend=mend)
 
 

@@ -7,6 +7,7 @@ import structlog
 
 from dtios.mapping.mapped import MappedMachine
 from dtios.model.errors import ConfigurationError
+from dtios.model.machine import Machine
 from dtios.runtime.config import MachineSettings
 from dtios.runtime.job_owners import effective_on_owner_lost
 from dtios.runtime.jobs import JobRunner
@@ -37,6 +38,14 @@ class Placement:
         self._table = table
         self._jobs = jobs
         self._live: dict[str, LiveMachine] = {}
+        self._expected: dict[str, LiveMachine] = {}
+
+    def expect(self, link: Link) -> None:
+        """Configured machines are known by name before they were ever reached: whoever looks sees that they are missing."""
+        for name in self._configured:
+            unseen = MappedMachine(Machine(name, self._url, f"{self._url}#{name}"), {}, {})
+            self._expected[name] = LiveMachine(unseen, link, described=False)
+            self._table.add(self._expected[name])
 
     @property
     def machines(self) -> list[LiveMachine]:
@@ -50,7 +59,7 @@ class Placement:
 
     def changed(self) -> None:
         """The link's health changed."""
-        for machine in self._live.values():
+        for machine in (*self._expected.values(), *self._live.values()):
             self._table.changed(machine)
 
     async def place(self, link: Link, found: Sequence[MappedMachine], notes: Sequence[str]) -> None:
@@ -78,6 +87,7 @@ class Placement:
             envelope = None if settings is None else settings.envelope
             live = LiveMachine(mapped, link, envelope, () if settings is None else tuple(settings.interlocks))
             self._live[mapped.machine.identity] = live
+            self._expected.pop(live.name, None)
             self._table.add(live)
             await self._jobs.recover(live)
         else:
@@ -129,9 +139,10 @@ class Placement:
         await link.guard(list(wanted))
 
     def remove(self) -> None:
-        for machine in self._live.values():
+        for machine in (*self._expected.values(), *self._live.values()):
             self._table.remove(machine)
         self._live.clear()
+        self._expected.clear()
 
 
 def _is_meant(mapped: MappedMachine, name: str, wanted: str | None, found: int) -> bool:

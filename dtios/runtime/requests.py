@@ -57,6 +57,7 @@ async def _machines(session: Session, body: p.Machines, request: p.Request) -> l
 @handles(p.Describe)
 async def _describe(session: Session, body: p.Describe, request: p.Request) -> p.MachineView:
     machine = _visible(session, body.machine)
+    machine.check_described()
     view = machine.view()
     if view.health == "online":
         view.packml, view.unit_mode = await machine.read_states()

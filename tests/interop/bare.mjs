@@ -76,7 +76,7 @@ function addKinds(addressSpace, own, to) {
   structure("AnyStructure", coerceNodeId("i=22"), part("s", 2));
   structure("Mixed", coerceNodeId("i=22"), [part("t", 3), make("PlaceDataType", { number: 5 })]);
   structure("Parts", "PartDataType", [part("a", 1), part("b", 2), part("c", 3), part("d", 4)], { dimensions: [2, 2] });
-  structure("Batch", "BatchDataType", make("BatchDataType", { parts: [painted("u")], place: make("PlaceDataType", { text: "rack" }), anything: part("v", 7) }));
+  structure("Batch", "BatchDataType", make("BatchDataType", { parts: [painted("u")], place: make("PlaceDataType", { text: "rack" }) }));
   structure("Unknown", coerceNodeId("i=22"), new OpaqueStructure(coerceNodeId(`ns=${own.index};i=9999`), Buffer.from([1, 2, 3])));
   const plain = (browseName, name, dataType, value) => own.addVariable({ browseName, componentOf: to, dataType: type(name).nodeId, value: { dataType, value } });
   plain("Flags", "FlagsDataType", DataType.UInt16, 17);
