@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from dtios.model.machine import OnOwnerLost, Range
 from dtios.mapping.yamlfile import load_yaml_model
+from dtios.model.machine import OnOwnerLost, Range
 
 __all__ = [
     "AppSettings",

@@ -148,6 +148,12 @@ class JobRunner:
         await self._give(active, verb, asked, parameters)
         return active.view
 
+    @staticmethod
+    async def _seen(active: ActiveJob) -> None:
+        """A job found in the journal is asked only when its machine has said how it stands, or does not within SEEN_LIMIT."""
+        with anyio.move_on_after(SEEN_LIMIT):
+            await active.seen.wait()
+
     async def _give(self, active: ActiveJob, verb: JobVerb, asked: Command, parameters: Mapping[str, Any] | None = None) -> None:
         order = active.order
         if parameters:
