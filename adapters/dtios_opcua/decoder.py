@@ -24,7 +24,7 @@ from dtios.model.values import (
 )
 from dtios_opcua.nodeid import NodeKey
 from dtios_opcua.typetable import StructureField, StructureInfo, TypeTable
-from dtios_opcua.wire import Reader, Undecodable, ns_from_ticks
+from dtios_opcua.wire import Reader, Undecodable, ns_from_ticks, value_from_ticks
 
 __all__ = ["UNREADABLE", "Decoder"]
 
@@ -127,8 +127,7 @@ class Decoder:
     # --- scalars with a form of their own ---
 
     def date_time(self, reader: Reader) -> DateTime | None:
-        nanoseconds = ns_from_ticks(reader.i64())
-        return None if nanoseconds == NO_TIME else DateTime(nanoseconds)
+        return value_from_ticks(reader.i64())
 
     def _xml(self, reader: Reader) -> XmlElement | None:
         text = reader.string()

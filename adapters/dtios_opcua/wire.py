@@ -7,10 +7,10 @@ Undecodable.
 import struct
 from uuid import UUID
 
-from dtios.model.values import NO_TIME
+from dtios.model.values import LATEST, NO_TIME, DateTime
 from dtios_opcua.nodeid import NodeKey
 
-__all__ = ["Reader", "Undecodable", "encode_string", "ns_from_ticks", "ticks_from_ns"]
+__all__ = ["Reader", "Undecodable", "encode_string", "ns_from_ticks", "ticks_from_ns", "value_from_ticks"]
 
 _EPOCH_TICKS = 116_444_736_000_000_000  # 1601-01-01 to 1970-01-01 in 100 ns
 _MAX_NS = 2**63 - 1
@@ -30,9 +30,14 @@ def ns_from_ticks(ticks: int) -> int:
     return _MAX_NS if nanoseconds > _MAX_NS else _MIN_NS if nanoseconds < _MIN_NS else nanoseconds
 
 
+def value_from_ticks(ticks: int) -> DateTime | None:
+    """A DateTime that is a value: None for the null DateTime, all beyond the standard's latest is the latest."""
+    return DateTime(min((ticks - _EPOCH_TICKS) * 100, LATEST)) if ticks > 0 else None
+
+
 def ticks_from_ns(nanoseconds: int) -> int:
-    """The other way (Part 6, 5.2.2.5); the latest time is the standard's own latest."""
-    if nanoseconds == _MAX_NS:
+    """The other way (Part 6, 5.2.2.5); from the latest time on it is the largest number."""
+    if nanoseconds >= LATEST:
         return _MAX_TICKS
     return max(0, nanoseconds // 100 + _EPOCH_TICKS)
 

@@ -26,6 +26,8 @@ packages = ["PACKAGE"]
 [tool.pytest.ini_options]
 testpaths = ["tests"]
 pythonpath = ["."]
+asyncio_mode = "auto"
+asyncio_default_fixture_loop_scope = "function"
 """,
     "PACKAGE/__init__.py": '''\
 """NAME: says when a machine runs faster than its limit."""

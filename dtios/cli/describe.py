@@ -47,6 +47,8 @@ def command(target: Target, as_json: bool) -> int:
     return on_machines(target, describe)
 
 
+_WIDEST: Final = 36
+"""Characters of a value in the table; `read` shows all of it."""
 _NAMEPLATE: Final = {"product_instance_uri": "product instance"}
 
 
@@ -68,6 +70,7 @@ def _text(view: Any, values: Any) -> str:
     for signal in machine.signals:
         reading = values.get(signal.path)
         shown = "" if reading is None else reading_text(signal, reading)
+        shown = shown if len(shown) <= _WIDEST else f"{shown[: _WIDEST - 3]}..."
         status = "" if reading is None else reading.status_name
         unit = unit_text(signal.unit)
         rows.append((signal.path, signal.type.label(), unit, range_text(signal.range), signal.access.value, shown, status))
@@ -98,8 +101,20 @@ def _schema_text(schema: Any) -> str:
         return "any"
     kind = schema.get("type", "any")
     text = "/".join(map(str, kind)) if isinstance(kind, list) else str(kind)
-    if "minimum" in schema or "maximum" in schema:
-        text += f" {schema.get('minimum', '')}..{schema.get('maximum', '')}"
+    low, high = schema.get("minimum"), schema.get("maximum")
+    if (low, high) != (None, None) and not _is_the_types_own(low, high):
+        text += f" {_bound(low)}..{_bound(high)}"
     if schema.get("title"):
         text += f" ({schema['title']})"
     return text
+
+
+def _bound(limit: Any) -> str:
+    return "" if limit is None else f"{limit:g}" if isinstance(limit, float) else str(limit)
+
+
+def _is_the_types_own(low: Any, high: Any) -> bool:
+    """Limits that only say how wide the number is on the wire tell a person nothing."""
+    from dtios.model.datatypes import INTEGER_RANGES
+
+    return (low, high) in INTEGER_RANGES.values() or (isinstance(low, float) and low < -3.4e38)

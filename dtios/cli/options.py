@@ -23,6 +23,7 @@ class Target:
     security: str | None
     user: str | None
     timeout: float
+    profiles: tuple[Path, ...] = ()
 
     @property
     def is_url(self) -> bool:
@@ -48,9 +49,9 @@ def target_options(command: _F) -> _F:
 
     def gathered(
         machine: str, named: str | None, config: Path | None, state: Path | None, security: str | None,
-        user: str | None, timeout: float, **others: Any,
+        user: str | None, timeout: float, profiles: tuple[Path, ...], **others: Any,
     ) -> Any:  # fmt: skip
-        return command(target=Target(machine, named, config, state, security, user, timeout), **others)
+        return command(target=Target(machine, named, config, state, security, user, timeout, profiles), **others)
 
     gathered.__name__, gathered.__doc__ = command.__name__, command.__doc__
     gathered.__dict__.update(command.__dict__)
@@ -59,6 +60,10 @@ def target_options(command: _F) -> _F:
         click.option(
             "--timeout", type=click.FloatRange(min=0, min_open=True), default=10.0, show_default=True,
             help="Seconds to wait for the machine.",
+        ),
+        click.option(
+            "--profile", "profiles", multiple=True, type=click.Path(path_type=Path), metavar="FILE",
+            help="A profile for a URL; may be given again.",
         ),
         click.option("--user", help="User name at a URL; the password comes from $DTIOS_PASSWORD or is asked for."),
         click.option("--security", help="auto, none or POLICY[:MODE], at a URL (default: auto)."),

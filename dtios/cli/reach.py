@@ -11,6 +11,7 @@ from dtios.cli.group import did_you_mean
 from dtios.cli.options import Target
 from dtios.cli.place import Place, configured_machine, machines_at
 from dtios.cli.unknown import unknown_machine
+from dtios.mapping.profile_file import read_profile
 from dtios.model.errors import ConfigurationError, CredentialsError, TemporaryError
 from dtios.runtime.config import RuntimeConfig
 from dtios.sdk.client import Client, OnProgress
@@ -85,7 +86,7 @@ async def reach_all(
             limit.deadline = anyio.current_time() + target.timeout  # it is slow, and not silent
             progress(what, done, total)
 
-        names = await client.open(url, settings, on_progress)
+        names = await client.open(url, settings, on_progress, _profiles(target))
     if limit.cancelled_caught:
         raise TemporaryError(
             f"no answer within {target.timeout:g} s",
@@ -102,6 +103,19 @@ async def reach_all(
             mend="add it to the dtios.yaml that it runs, or name another state directory with --state DIR",
         )
     return [await client.describe(target.machine)]
+
+
+def _profiles(target: Target) -> list[tuple[str, str]]:
+    """The profile files by name and text: the runtime that reads them may stand in another directory."""
+    if target.profiles and not target.is_url:
+        raise ConfigurationError(
+            "--profile is for URLs", where=target.machine, mend="set it in dtios.yaml, under the machine's profiles"
+        )
+    texts = []
+    for file in target.profiles:
+        read_profile(file)
+        texts.append((str(file), file.read_text("utf-8")))
+    return texts
 
 
 async def _endpoint(client: Client, place: Place, target: Target) -> str:

@@ -66,10 +66,11 @@ class ProfileLibrary:
         return cls(_shipped())
 
     @classmethod
-    def load(cls, paths: Sequence[Path] = ()) -> Self:
-        """The shipped profiles and the integrator's: files, or folders of `*.yaml`. An integrator's profile may replace a
-        shipped one by taking its name."""
+    def load(cls, paths: Sequence[Path] = (), texts: Sequence[tuple[str, str]] = ()) -> Self:
+        """The shipped profiles and the integrator's: files, or folders of `*.yaml`, and texts as (name, text). An integrator's
+        profile may replace a shipped one by taking its name."""
         own = [read_profile(file) for path in paths for file in _files(path)]
+        own += [parse_profile(text, name) for name, text in texts]
         replaced = {profile.profile for profile in own}
         return cls([*(p for p in _shipped() if p.profile not in replaced), *own])
 

@@ -104,6 +104,8 @@ def _structure(type: ValueType) -> dict[str, Any]:
 
 def _field(field: Field) -> dict[str, Any]:
     schema = schema_of(field.type)
+    if field.optional:
+        schema = {"anyOf": [schema, {"type": "null"}]}
     return {**schema, "description": field.description} if field.description else schema
 
 

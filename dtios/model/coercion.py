@@ -8,12 +8,11 @@ from typing import Any, Final
 
 from dtios.model.datatypes import INTEGER_RANGES, BuiltinType, ValueType
 from dtios.model.errors import RefusedError
-from dtios.model.values import DateTime, LocalizedText, NodeId, QualifiedName, Record, XmlElement
+from dtios.model.values import EARLIEST, LATEST, DateTime, LocalizedText, NodeId, QualifiedName, Record, XmlElement
 
 __all__ = ["check"]
 
 _Check = Callable[[Any, ValueType, str], Any]
-_TIMES: Final = (-(2**63) + 1, 2**63 - 1)
 _SCALAR_OR_ARRAY: Final = -3
 
 
@@ -146,9 +145,11 @@ def _check_record(value: Any, type: ValueType, where: str) -> Record:
         raise RefusedError(f"{type.label()} is a union and holds one field", where=where, mend="give one field only")
     checked = dict(value.fields) if type.abstract else {}
     for f in type.fields:
-        if f.name in value.fields:
+        if f.optional and value.fields.get(f.name) is None:
+            checked.pop(f.name, None)  # null says that it is absent
+        elif f.name in value.fields:
             checked[f.name] = check(value.fields[f.name], f.type, f"{where}/{f.name}" if where else f.name)
-        elif not f.optional and not type.union:
+        elif not type.union:
             raise RefusedError(f"the field {f.name!r} of {type.label()} is missing", where=where, mend=f"give a {f.type.label()}")
     return Record(value.type or type.name, checked)
 
@@ -163,8 +164,8 @@ def _instance(wanted: type | tuple[type, ...], mend: str, make: Callable[[Any], 
 
 
 def _check_time(value: Any, type: ValueType, where: str) -> DateTime:
-    if isinstance(value, bool) or not isinstance(value, int) or not _TIMES[0] <= value <= _TIMES[1]:
-        raise _refused(value, type, where, "give nanoseconds since 1970 in UTC, as a 64-bit number")
+    if isinstance(value, bool) or not isinstance(value, int) or not EARLIEST <= value <= LATEST:
+        raise _refused(value, type, where, "give a time from 1601 to 9999, as nanoseconds since 1970 in UTC")
     return DateTime(value)
 
 

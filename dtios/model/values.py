@@ -20,6 +20,8 @@ from typing import Any, Final, NamedTuple
 from dtios.model.status import is_bad, is_good, status_name
 
 __all__ = [
+    "EARLIEST",
+    "LATEST",
     "NO_TIME",
     "DataValue",
     "DateTime",
@@ -36,8 +38,16 @@ NO_TIME: Final = -(2**63)
 """Stands for a time that the source did not give, where times travel as int64."""
 
 
+EARLIEST: Final = -11_644_473_600 * 10**9
+LATEST: Final = 253_402_300_799 * 10**9
+"""What a DateTime value can be: 1601-01-01T00:00:00Z (which on the wire is null) to 9999-12-31T23:59:59Z (Part 6, 5.2.2.5)."""
+
+
 class DateTime(int):
-    """Nanoseconds since 1970-01-01T00:00:00Z; int64. OPC UA's resolution of 100 ns is kept."""
+    """Nanoseconds since 1970-01-01T00:00:00Z. OPC UA's resolution of 100 ns is kept, and its years 1601 to 9999.
+
+    As the value of a signal it may leave int64 (years 1678 to 2262), which the times of a reading never do.
+    """
 
 
 class Enumerated(int):

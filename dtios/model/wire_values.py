@@ -67,8 +67,14 @@ def _member_name(value: int, type: ValueType) -> str:
 
 
 def _record_to_json(record: Record, type: ValueType | None) -> dict[str, Any]:
-    types = {f.name: f.type for f in type.fields} if type is not None else {}
-    return {name: to_json(value, types.get(name)) for name, value in record.fields.items()}
+    """In the type's order; an optional field that is absent is null, of a union only the field that is there."""
+    if type is None:
+        return {name: to_json(value) for name, value in record.fields.items()}
+    types = {f.name: f.type for f in type.fields}
+    absent = () if type.union else (f.name for f in type.fields if f.optional and f.name not in record.fields)
+    fields = record.fields | dict.fromkeys(absent)
+    order = [*(name for name in types if name in fields), *(name for name in fields if name not in types)]
+    return {name: to_json(fields[name], types.get(name)) for name in order}
 
 
 def _float_to_json(value: float) -> Any:

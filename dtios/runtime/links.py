@@ -1,6 +1,6 @@
 """All connections of the runtime: configured ones for as long as they are configured, others while somebody uses them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import anyio
@@ -83,7 +83,13 @@ class LinkTable:
         held.placement.expect(held.link)
         return held.link
 
-    async def open(self, url: str, settings: Mapping[str, Any], progress: Progress | None) -> Link:
+    async def open(
+        self,
+        url: str,
+        settings: Mapping[str, Any],
+        progress: Progress | None,
+        profiles: Sequence[tuple[str, str]] = (),
+    ) -> Link:
         """The link to a URL, made if there is none; each `open` wants its `close`. Returns when machines are described.
 
         Raises what the first attempt failed with.
@@ -93,8 +99,12 @@ class LinkTable:
             raise ConfigurationError(
                 "it is connected already with other settings", where=url, mend="leave them out, or end the other use first"
             )
+        if held is not None and profiles:
+            raise ConfigurationError(
+                "it is connected and described already", where=url, mend="leave the profile out, or name it in dtios.yaml"
+            )
         if held is None:
-            held = self._connect(url, settings, ProfileLibrary.builtin(), {})
+            held = self._connect(url, settings, ProfileLibrary.load(texts=profiles), {})
         held.users += 1
         if progress is not None:
             held.link.progress.add(progress)

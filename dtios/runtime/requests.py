@@ -40,7 +40,7 @@ async def _open(session: Session, body: p.Open, request: p.Request) -> list[str]
 
     if not session.principal.commission:
         raise RefusedError(f"{session.principal.name} has no grant to commission", where=body.url, mend="grant it in dtios.yaml")
-    link = await session.kernel.links.open(body.url, body.settings, progress)
+    link = await session.kernel.links.open(body.url, body.settings, progress, body.profiles)
     session.opened.append(link)
     return [m.name for m in session.kernel.links.machines(link)]
 

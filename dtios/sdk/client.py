@@ -171,9 +171,16 @@ class Client:
 
     # --- machines and values -----------------------------------------------------------------------------------------
 
-    async def open(self, url: str, settings: Mapping[str, Any] | None = None, progress: OnProgress | None = None) -> list[str]:
-        """Connect to a URL for as long as this client lives; the names of the machines behind it, described."""
-        return await self._ask_for(list[str], p.Open(url, dict(settings or {})), progress)
+    async def open(
+        self,
+        url: str,
+        settings: Mapping[str, Any] | None = None,
+        progress: OnProgress | None = None,
+        profiles: Sequence[tuple[str, str]] = (),
+    ) -> list[str]:
+        """Connect to a URL for as long as this client lives; the names of the machines behind it, described. `profiles` are
+        (file name, text)."""
+        return await self._ask_for(list[str], p.Open(url, dict(settings or {}), list(profiles)), progress)
 
     async def machines(self, capability: str | None = None, properties: Mapping[str, Any] | None = None) -> list[p.MachineView]:
         return await self._ask_for(list[p.MachineView], p.Machines(capability, dict(properties or {})))

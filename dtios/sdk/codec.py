@@ -47,7 +47,7 @@ def _reading(value: DataValue) -> Any:
 
 
 _TO_EXT: Final[dict[type, tuple[int, Callable[[Any], Any]]]] = {
-    DateTime: (1, int),
+    DateTime: (1, str),  # it may be beyond 64 bits
     NodeId: (2, str),
     XmlElement: (3, str),
     StatusCode: (4, int),

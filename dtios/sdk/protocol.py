@@ -166,10 +166,12 @@ class Hello(Message):
 
 class Open(Message):
     """Have the runtime connect to a URL for as long as this client lives (or use the connection it has). -> list[str]: the
-    names of the machines behind it, when they are described."""
+    names of the machines behind it, when they are described. `profiles` are (file name, text), for a connection that is made
+    for this client; one that is there has its own."""
 
     url: str
     settings: dict[str, Any] = {}
+    profiles: list[tuple[str, str]] = []
 
 
 class Machines(Message):

@@ -1,11 +1,13 @@
-"""Fixtures of the interoperability tests; all that use the server are marked `interop`."""
+"""Fixtures of the interoperability tests; all that use the servers are marked `interop`."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.interop.node_server import node_server
 from tests.machines.process import MachineProcess
+from tests.system.cli.conftest import Dtios, runner
 
 
 @pytest.fixture(scope="session")
@@ -16,3 +18,16 @@ def interop_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine
     """
     with node_server(tmp_path_factory.mktemp("interop") / "calls.jsonl") as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def bare_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MachineProcess]:
+    """A server without any companion namespace (bare.mjs)."""
+    with node_server(tmp_path_factory.mktemp("bare") / "calls.jsonl", script="bare") as server:
+        yield server
+
+
+@pytest.fixture
+def dtios(tmp_path: Path) -> Dtios:
+    """The real command line, in a process of its own."""
+    return runner(tmp_path, tmp_path / "state")

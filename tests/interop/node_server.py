@@ -1,4 +1,4 @@
-"""The node-opcua server of this folder: what is needed for it, and how it is started."""
+"""The node-opcua servers of this folder: what is needed for them, and how they are started."""
 
 import os
 import shutil
@@ -35,20 +35,20 @@ def require_node() -> None:
 
 
 @contextmanager
-def node_server(log: Path, *options: str) -> Iterator[MachineProcess]:
-    """The server while the block runs. Its own log of commands is `log`. Blocks until it is ready."""
+def node_server(log: Path, *options: str, script: str = "server") -> Iterator[MachineProcess]:
+    """`script`.mjs while the block runs. Its own log of commands is `log`. Blocks until it is ready."""
     require_node()
-    with machine_process(_command(*options), log) as server:
+    with machine_process(_command(script, *options), log) as server:
         yield server
 
 
 @asynccontextmanager
-async def running_node_server(log: Path, *options: str) -> AsyncIterator[MachineProcess]:
+async def running_node_server(log: Path, *options: str, script: str = "server") -> AsyncIterator[MachineProcess]:
     """`node_server` for use in a test of its own, which may freeze or kill it."""
     require_node()
-    async with running_machine(_command(*options), log) as server:
+    async with running_machine(_command(script, *options), log) as server:
         yield server
 
 
-def _command(*options: str) -> list[str]:
-    return ["node", str(HERE / "server.mjs"), *options]
+def _command(script: str, *options: str) -> list[str]:
+    return ["node", str(HERE / f"{script}.mjs"), *options]

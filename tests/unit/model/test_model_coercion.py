@@ -98,7 +98,7 @@ def test_a_float_never_overflows_to_infinity(value: float) -> None:
         (None, of("Int32")),
         (None, of("Double")),
         ("2026", of("DateTime")),
-        (2**63, of("DateTime")),
+        (253_402_300_799 * 10**9 + 1, of("DateTime")),
         (1, COLOUR),
         ("Red", COLOUR),
         ([1], of("Int32")),
@@ -169,3 +169,10 @@ def test_a_union_holds_one_field() -> None:
     assert check(Record("Point", {"X": 1.0}), union) == Record("Point", {"X": 1.0})
     with pytest.raises(RefusedError, match="one field"):
         check(Record("Point", {"X": 1.0, "Count": 1}), union)
+
+
+def test_null_says_that_an_optional_field_is_absent() -> None:
+    given = Record("Point", {"X": 1.0, "Count": 1, "Note": None})
+    assert check(given, POINT) == Record("Point", {"X": 1.0, "Count": 1})
+    with pytest.raises(RefusedError, match="does not fit"):
+        check(Record("Point", {"X": None, "Count": 1}), POINT)

@@ -3,6 +3,7 @@
 import json
 import math
 import uuid
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -267,3 +268,12 @@ def test_a_gap_in_watch() -> None:
         "signal": "Speed",
         "gap": {"from": "1970-01-01T00:00:01Z", "to": "1970-01-01T00:00:05Z", "cause": "connection-lost", "count": None},
     }
+
+
+def test_an_absent_optional_field_is_null_and_a_union_has_only_what_is_there() -> None:
+    fields = (Field("A", of("Double"), optional=True), Field("B", of("Int64")), Field("C", of("String"), optional=True))
+    type = ValueType(BuiltinType.ExtensionObject, "Part", fields=fields)
+    shown = to_json(Record("Part", {"B": 5, "C": "c", "More": 1}), type)
+    assert list(shown.items()) == [("A", None), ("B", "5"), ("C", "c"), ("More", 1)]
+    assert from_json({"A": None, "B": "5"}, type) == Record("Part", {"A": None, "B": 5})
+    assert to_json(Record("Part", {"B": 5}), replace(type, union=True)) == {"B": "5"}

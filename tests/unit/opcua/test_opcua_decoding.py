@@ -11,11 +11,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from opcua_values import data_values, in_model, nanoseconds, table, variants
 
+from dtios.model.coercion import check
+from dtios.model.datatypes import BuiltinType, ValueType
 from dtios.model.status import BAD_DECODING_ERROR
-from dtios.model.values import NO_TIME, Record
+from dtios.model.values import LATEST, NO_TIME, Record
+from dtios.model.wire_time import time_to_json
+from dtios.sdk.codec import pack_value, unpack_value
 from dtios_opcua.decoder import UNREADABLE, Decoder, reshape
 from dtios_opcua.notification import Columns, decode_notifications, read_header, read_message
-from dtios_opcua.wire import Reader, Undecodable, ns_from_ticks, ticks_from_ns
+from dtios_opcua.wire import Reader, Undecodable, ns_from_ticks, ticks_from_ns, value_from_ticks
 
 DATA_CHANGE = (0, 811)
 
@@ -135,10 +139,28 @@ def test_a_date_time_keeps_its_100_ns(ticks):
         assert ticks_from_ns(nanoseconds_) == ticks
 
 
+@pytest.mark.parametrize(
+    ("ticks", "shown"),
+    [
+        (1, "1601-01-01T00:00:00.0000001Z"),
+        (2_650_467_743_989_999_999, "9999-12-31T23:59:58.9999999Z"),
+        (2_650_467_743_990_000_000, "9999-12-31T23:59:59Z"),
+        (2**63 - 1, "9999-12-31T23:59:59Z"),
+    ],
+)
+def test_a_date_time_as_a_value_goes_from_1601_to_9999(ticks: int, shown: str):
+    value = value_from_ticks(ticks)
+    assert time_to_json(value) == shown
+    assert unpack_value(1, memoryview(pack_value(value).data)) == value
+    assert ticks_from_ns(value) == (ticks if shown < "9999-12-31T23:59:59Z" else 2**63 - 1)
+    assert check(value, ValueType(BuiltinType.DateTime)) == value
+
+
 def test_no_time_and_the_end_of_time():
+    assert value_from_ticks(0) is None
     assert ns_from_ticks(0) == NO_TIME
     assert ns_from_ticks(2**63 - 1) == 2**63 - 1
-    assert ticks_from_ns(2**63 - 1) == 2**63 - 1
+    assert ticks_from_ns(LATEST) == 2**63 - 1
     assert Decoder(table()).variant(Reader(b"\x0d" + bytes(8))) is None
 
 
