@@ -10,7 +10,7 @@ class Backoff:
     """`next()` gives seconds: `first`, doubled each time up to `limit`, each drawn from its upper half."""
 
     FIRST: Final = 0.2
-    LIMIT: Final = 30.0
+    LIMIT: Final = 10.0
 
     def __init__(self, first: float = FIRST, limit: float = LIMIT, chance: random.Random | None = None) -> None:
         self._first = first
