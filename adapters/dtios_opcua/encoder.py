@@ -1,7 +1,7 @@
 """Encoding values with exactly the type asked for (Part 6, 5.2): what does not fit is refused before anything is sent."""
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -27,6 +27,7 @@ _PACK = {
     BuiltinType.StatusCode: "<I",
 }
 _INTEGERS = {builtin: struct.Struct(layout) for builtin, layout in _PACK.items()}
+_WHOLE = (BuiltinType.Int32, BuiltinType.Int64, BuiltinType.UInt64)
 _NULL_LENGTH = b"\xff\xff\xff\xff"
 
 
@@ -71,8 +72,8 @@ class Encoder:
             return b"\x00"
         if _is_list(value):
             flat, dimensions = _flatten(value, where)
-            if flat and len({_guess(one) for one in flat}) == 1 and _guess(flat[0]) is not None:
-                kind = _guess(flat[0]) or BuiltinType.Variant
+            kind = _guess_for_all(flat)
+            if kind is not None:
                 return self.variant(value, ValueType(kind, rank=len(dimensions)), where)
             head = bytes((BuiltinType.Variant | 0x80,)) + struct.pack("<i", len(value))
             return head + b"".join(self._guessed(one, where) for one in value)
@@ -251,12 +252,15 @@ def _floating(value: Any, type: ValueType, where: str) -> bytes:
 
 
 def _guess(value: Any) -> BuiltinType | None:
-    """Most special form first: several of them are subclasses of int, str and tuple."""
+    """Most special form first: several of them are subclasses of int, str and tuple.
+
+    A whole number is the Int32 that most machines mean, as long as it fits: where 64 bits are not expected (a script's
+    numbers hold 53) they are taken for something else.
+    """
     for form, builtin in (
         (bool, BuiltinType.Boolean),
         (DateTime, BuiltinType.DateTime),
         (StatusCode, BuiltinType.StatusCode),
-        (int, BuiltinType.Int64),
         (float, BuiltinType.Double),
         (NodeId, BuiltinType.NodeId),
         (XmlElement, BuiltinType.XmlElement),
@@ -269,7 +273,19 @@ def _guess(value: Any) -> BuiltinType | None:
     ):
         if isinstance(value, form):
             return builtin
-    return None
+    return _whole(value, value) if isinstance(value, int) else None
+
+
+def _whole(low: int, high: int) -> BuiltinType | None:
+    return next((b for b in _WHOLE if INTEGER_RANGES[b][0] <= low and high <= INTEGER_RANGES[b][1]), None)
+
+
+def _guess_for_all(values: Sequence[Any]) -> BuiltinType | None:
+    """The one type of an array's elements; None if they have no common one."""
+    kinds = {_guess(value) for value in values}
+    if len(kinds) > 1 and kinds <= set(_WHOLE):
+        return _whole(min(values), max(values))
+    return kinds.pop() if len(kinds) == 1 else None
 
 
 def _is_list(value: Any) -> bool:

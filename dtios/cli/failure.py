@@ -14,7 +14,7 @@ INTERRUPTED: Final = 130  # 128 + SIGINT, as shells have it
 
 
 def error_to_json(error: DtiosError) -> dict[str, Any]:
-    """interface.md: an error, anywhere."""
+    """docs/reference/wire-forms.md: an error, anywhere."""
     return {"error": {"kind": error.kind, "message": error.message, "where": error.where, "mend": error.mend}}
 
 

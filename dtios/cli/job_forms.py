@@ -36,7 +36,7 @@ JOB_RECORD = record(
 
 
 def job_line(view: "JobView") -> dict[str, Any]:
-    """interface.md, start: an object for each job state."""
+    """docs/reference/wire-forms.md, start: an object for each job state."""
     return {
         "machine": view.machine,
         "skill": view.skill,

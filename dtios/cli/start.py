@@ -106,6 +106,9 @@ async def _follow(handle: "JobHandle", output: "Output", client: "Client") -> in
     last: JobView | None = None
     async for view in _states(handle):
         ending = outcome_of(view) if view.final else {}
+        if last is not None and not view.final and view.state == last.state:
+            last = view  # only its substate changed, which is not among what is told
+            continue
         with suppress(BrokenPipeError):  # nobody reads any more: the job is followed to its end all the same
             await output.put(job_line(view) | ending, job_text(view, ending))
         last = view

@@ -39,6 +39,10 @@ class Points(Protocol):
         the connection lives. Errors as in `write`."""
         ...
 
+    async def ask(self, owner: str, method: str, arguments: Sequence[tuple[Any, ValueType]]) -> list[Any]:
+        """Call a method of which the standard says that it only answers and changes nothing: as `read`, no command."""
+        ...
+
     def watch(self, addresses: Sequence[str]) -> AbstractAsyncContextManager[AsyncIterator[Change]]:
         """Changes of these points from now on, the present readings first, every one in order; Bad ones when the machine
         is lost. Entering returns when the points are subscribed."""

@@ -81,7 +81,7 @@ class Identification:
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """A value with a name. `path` is the BrowseNames below the machine joined by `/` (interface.md, Identity)."""
+    """A value with a name. `path` is the BrowseNames below the machine joined by `/` (docs/reference/wire-forms.md)."""
 
     path: str
     address: str

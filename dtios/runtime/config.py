@@ -28,7 +28,11 @@ class _Strict(BaseModel):
 
 
 class Envelope(_Strict):
-    """The integrator's limits, in canonical units, narrower than the machine's own: path -> [low, high]."""
+    """The integrator's limits, in canonical units, narrower than the machine's own: path -> [low, high].
+
+    `signals` limits what is written to a signal, also by a skill that writes that very point. A method that sets the same
+    quantity on the machine (PackML's SetMachSpeed beside Status/MachSpeed) is another way in: limit its parameter in `skills`.
+    """
 
     signals: dict[str, Limits] = {}
     skills: dict[str, dict[str, Limits]] = {}
@@ -43,10 +47,6 @@ class Envelope(_Strict):
 
     def signal(self, path: str) -> Range | None:
         limits = self.signals.get(path)
-        return None if limits is None else Range(*limits)
-
-    def parameter(self, skill: str, name: str) -> Range | None:
-        limits = self.skills.get(skill, {}).get(name)
         return None if limits is None else Range(*limits)
 
 

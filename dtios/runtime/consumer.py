@@ -90,7 +90,7 @@ class Consumer:
         self._missing: dict[int, _Missing] = {}
         self._held: dict[tuple[int, GapCause], Gap] = {}
         self._latest: dict[int, tuple[Batch, int]] = {}
-        self._in_flight: dict[int, Batch] = {}
+        self._in_flight: dict[int, list[int]] = {}
         self._number = 0
         self._filled = anyio.Event()
         self._drained = anyio.Event()
@@ -193,8 +193,7 @@ class Consumer:
             self._queue.popleft()
         batch = self._take_latest() if self.policy == "latest" else self._take_queued()
         self._number += 1
-        if batch is not None:
-            self._in_flight[self._number] = batch
+        self._in_flight[self._number] = [] if batch is None else _counted(batch)
         return Delivery(self._number, gaps, batch)
 
     def _take_queued(self) -> Batch | None:
@@ -225,11 +224,13 @@ class Consumer:
             [b.sequences[i] if b.sequences else 0 for b, i in rows],
         )
 
-    def acknowledge(self, number: int) -> None:
-        """The handler of that delivery returned: its values are delivered. A number never given out is ignored."""
-        batch = self._in_flight.pop(number, None)
-        if batch is not None:
-            self._delivered.update(_counted(batch))
+    def acknowledge(self, number: int) -> bool:
+        """The handler of that delivery returned: its values are delivered. False for a number that is not under way."""
+        handles = self._in_flight.pop(number, None)
+        if handles is None:
+            return False
+        self._delivered.update(handles)
+        return True
 
     def close(self) -> None:
         """Nobody takes any more: what is pending is dropped, and says so in the account."""
@@ -237,8 +238,8 @@ class Consumer:
         for item in self._queue:
             if isinstance(item, Batch):
                 self._dropped.update(_counted(item))
-        for batch in self._in_flight.values():
-            self._dropped.update(_counted(batch))
+        for handles in self._in_flight.values():
+            self._dropped.update(handles)
         self._dropped.update(handle for handle, (batch, _) in self._latest.items() if batch.sequences)
         self._queue.clear()
         self._in_flight.clear()
@@ -250,7 +251,7 @@ class Consumer:
     # --- the account ---
 
     def account(self, handle: int) -> Account:
-        pending = sum(_counted(b).count(handle) for b in self._in_flight.values())
+        pending = sum(handles.count(handle) for handles in self._in_flight.values())
         pending += sum(_counted(b).count(handle) for b in self._queue if isinstance(b, Batch))
         if handle in self._latest and self._latest[handle][0].sequences:
             pending += 1

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 import anyio
+import msgspec
 import structlog
 from anyio.abc import SocketAttribute, SocketStream, TaskStatus, UNIXSocketStream
 
@@ -126,7 +127,10 @@ async def _turn_away(transport: StreamTransport, kind: str, message: str, mend: 
     """Answer the first request with the reason, so that the command has a sentence to show."""
     _log.warning("control.turned-away", reason=message)
     with anyio.move_on_after(_FIRST_WORD):
-        first = CLIENT_DECODER.decode(await transport.receive())
+        try:
+            first = CLIENT_DECODER.decode(await transport.receive())
+        except msgspec.MsgspecError:
+            return
         if isinstance(first, Request):
             await transport.send(pack(Failure(first.id, kind, message, "control socket", mend)))
 

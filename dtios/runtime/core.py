@@ -183,7 +183,7 @@ class Runtime:
         sessions = tuple(self.kernel.sessions)
         async with anyio.create_task_group() as ending:
             for session in sessions:
-                ending.start_soon(session.end, "the runtime ends", STOP_GRACE, name=f"end {session.principal.name}")
+                ending.start_soon(session.end, "the runtime ends", STOP_GRACE, name="end session")
 
     # --- configuration ---
 
@@ -191,11 +191,11 @@ class Runtime:
         """Apply a patch of the machines: endpoints whose machines did not change are not touched."""
         config = patched(self.config, patch)
         before, after = _by_endpoint(self.config), _by_endpoint(config)
-        changed = [key for key in before if before[key] != after.get(key)]
+        changed = [key for key in {**before, **after} if before.get(key) != after.get(key)]
         for key in changed:
             link = self.kernel.links.find(*key)
-            if link is not None:
-                await self.kernel.links.close(link)
+            if link is not None:  # whoever else uses it sees its machines go, and come back as configured now
+                await self.kernel.links.close(link, all_uses=True)
         self._connect(config, [key for key in after if after[key] != before.get(key)])
         self.config = config
         if self._path is not None:

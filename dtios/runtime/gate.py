@@ -2,6 +2,8 @@
 
 In order: grants, envelope, interlocks, lease. Then the intent goes to the journal, and at the moment of the hand-over to the
 wire the permit is verified once more, with nothing awaited in between. Stop and abort need only the grant to stop.
+
+What cannot be journalled is refused; only a command towards standing still is given all the same, and the log says so.
 """
 
 import math
@@ -10,9 +12,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from dtios.model.errors import DtiosError, RefusedError
+import structlog
+
+from dtios.model.errors import DtiosError, RefusedError, TemporaryError
 from dtios.model.machine import Range
 from dtios.model.status import status_name
+from dtios.model.values import LocalizedText, Record
 from dtios.runtime.config import Interlock
 from dtios.runtime.journal import Journal
 from dtios.runtime.machines import LiveMachine
@@ -21,12 +26,16 @@ from dtios.sdk.clock import Clock
 
 __all__ = ["Action", "Command", "Gate", "Permit"]
 
+log = structlog.get_logger("dtios.gate")
+
 
 class Action(StrEnum):
     WRITE = "write"
     START = "start"
     STEER = "steer"
-    """A verb that moves a job on: resume, pause, update, cancel."""
+    """A verb that moves a job on: resume, update."""
+    HOLD = "hold"
+    """A verb that leads to standing still with the job kept or not begun: pause, cancel. No interlock keeps it back."""
     STOP = "stop"
     """Stop, abort, and what the runtime does by itself when an owner is lost."""
 
@@ -52,7 +61,7 @@ class Command:
 class Permit:
     """A command that passed. `verify` is the last check: an adapter calls it at the hand-over to the socket."""
 
-    def __init__(self, gate: "Gate", command: Command, intent: int) -> None:
+    def __init__(self, gate: "Gate", command: Command, intent: int | None) -> None:
         self._gate = gate
         self.command = command
         self._intent = intent
@@ -61,8 +70,15 @@ class Permit:
         """Raises RefusedError if, since the checks, the sender or its grant went, the deadline passed or an interlock fell."""
         self._gate.check(self.command)
 
+    def verify_write(self, address: str, value: Any) -> None:
+        """The same for a value (as on the wire) that goes to an address, and the limits of the signal that is there."""
+        self.verify()
+        self._gate.check_point(self.command, address, value)
+
     async def conclude(self, outcome: str) -> None:
-        await self._gate.conclude(self._intent, outcome)
+        """Never raises: what came of a command does not change because it could not be written down."""
+        if self._intent is not None:
+            await self._gate.conclude(self._intent, outcome)
 
 
 class Gate:
@@ -77,44 +93,83 @@ class Gate:
         except DtiosError as refusal:
             await self.refuse(command, refusal)
             raise
-        intent = await self._journal.intend(
-            self._clock.now(),
-            command.id,
-            command.principal.name,
-            command.machine.name,
-            command.detail or command.action,
-            command.target,
-            dict(command.values),
-        )
-        return Permit(self, command, intent)
+        return Permit(self, command, await self._intend(command))
+
+    async def _intend(self, command: Command) -> int | None:
+        try:
+            return await self._journal.intend(
+                self._clock.now(),
+                command.id,
+                command.principal.name,
+                command.machine.name,
+                command.detail or command.action,
+                command.target,
+                dict(command.values),
+            )
+        except TemporaryError as error:
+            if command.action not in _STILL:
+                raise
+            log.warning(
+                "not in the journal, and given all the same",
+                principal=command.principal.name, machine=command.machine.name, target=command.target,
+                action=command.detail or command.action, reason=str(error),
+            )  # fmt: skip
+            return None
+
+    async def note(self, machine: LiveMachine, action: str, target: str, outcome: str) -> None:
+        """What the runtime did by itself, in the audit."""
+        try:
+            await self._journal.note(self._clock.now(), "", "runtime", machine.name, action, target, outcome)
+        except TemporaryError as error:
+            log.warning("not in the journal", machine=machine.name, action=action, outcome=outcome, reason=str(error))
 
     async def refuse(self, command: Command, refusal: DtiosError) -> None:
-        await self._journal.note(
-            self._clock.now(),
-            command.id,
-            command.principal.name,
-            command.machine.name,
-            command.detail or command.action,
-            command.target,
-            f"{refusal.kind}: {refusal}",
-        )
+        try:
+            await self._journal.note(
+                self._clock.now(),
+                command.id,
+                command.principal.name,
+                command.machine.name,
+                command.detail or command.action,
+                command.target,
+                f"{refusal.kind}: {refusal}",
+            )
+        except TemporaryError as error:
+            log.warning("a refusal is not in the journal", refusal=str(refusal), reason=str(error))
 
     async def conclude(self, intent: int, outcome: str) -> None:
-        await self._journal.conclude(intent, outcome, self._clock.now())
+        try:
+            await self._journal.conclude(intent, outcome, self._clock.now())
+        except TemporaryError as error:
+            log.warning("an outcome is not in the journal", intent=intent, outcome=outcome, reason=str(error))
 
     def check(self, command: Command) -> None:
         """Everything that can be checked without waiting. Raises RefusedError."""
         where = f"{command.machine.name} {command.target}"
         if not command.principal.alive:
             raise RefusedError("its sender is gone", where=where, mend="start the app or command again")
-        if command.deadline is not None and self._clock.monotonic() > command.deadline:
+        if command.deadline is not None and not self._clock.monotonic() <= command.deadline:
             raise RefusedError("its deadline has passed", where=where, mend="ask again if it is still wanted")
+        if not command.machine.present:
+            raise RefusedError(
+                "it is no longer behind its endpoint", where=where, mend="look at what stands there, and correct dtios.yaml"
+            )
         self._check_grant(command, where)
-        if command.action is Action.STOP:
+        if command.action in _STILL:
             return
-        if command.action in (Action.WRITE, Action.START):
-            self._check_envelope(command, where)
+        self._check_envelope(command, where)
         self._check_interlocks(command, where)
+
+    def check_point(self, command: Command, address: str, value: Any) -> None:
+        """A skill that writes a signal's point keeps within that signal's limits too. `value` is as on the wire."""
+        machine = command.machine
+        for path, wiring in machine.mapped.signals.items():
+            if wiring.address == address:
+                shown = value if wiring.conversion is None else wiring.conversion.up(value)
+                for limits, whose in _signal_limits(machine, path):
+                    slack = 1e-9 * max(abs(limits.low), abs(limits.high))  # what converting down and up again may add
+                    wide = Range(limits.low - slack, limits.high + slack)
+                    _check_within(shown, wide, whose, path, f"{machine.name} {command.target}")
 
     def _check_grant(self, command: Command, where: str) -> None:
         principal, machine = command.principal, command.machine.machine
@@ -122,6 +177,7 @@ class Gate:
             Action.WRITE: lambda: principal.may_write(machine, command.target),
             Action.START: lambda: principal.may_run(machine, command.target),
             Action.STEER: lambda: principal.may_run(machine, command.target),
+            Action.HOLD: lambda: principal.may_run(machine, command.target),
             Action.STOP: lambda: principal.may_stop(machine) or principal.may_run(machine, command.target),
         }[command.action]()
         if not granted:
@@ -134,29 +190,20 @@ class Gate:
 
     def _check_envelope(self, command: Command, where: str) -> None:
         for name, value in command.values.items():
-            for number in _numbers(value):
-                if not math.isfinite(number):
+            for number in _leaves(value):
+                if isinstance(number, float) and not math.isfinite(number):
                     raise RefusedError(f"{name} is {number}, not a finite number", where=where, mend="give a finite number")
-                for limits, whose in self._limits(command, name):
-                    if number not in limits:
-                        raise RefusedError(
-                            f"{name or command.target} = {number:g} is outside {whose} [{limits.low:g}, {limits.high:g}]",
-                            where=where,
-                            mend="stay within it, or have the integrator change it",
-                        )
+            for limits, whose in self._limits(command, name):
+                _check_within(value, limits, whose, name or command.target, where)
 
     @staticmethod
     def _limits(command: Command, name: str) -> Iterator[tuple[Range, str]]:
-        machine = command.machine
         if command.action is Action.WRITE:
-            signal = machine.signal(command.target)
-            if signal.range is not None:
-                yield signal.range, "the machine's range"
-            envelope = machine.envelope.signal(command.target)
+            yield from _signal_limits(command.machine, command.target)
         else:
-            envelope = machine.envelope.parameter(command.target, name)
-        if envelope is not None:
-            yield envelope, "the envelope"
+            envelope = command.machine.parameter_limits(command.target, name)
+            if envelope is not None:
+                yield envelope, "the envelope"
 
     def _check_interlocks(self, command: Command, where: str) -> None:
         for interlock in command.machine.interlocks:
@@ -185,23 +232,77 @@ class Gate:
             )
 
 
+_STILL = frozenset({Action.HOLD, Action.STOP})
+"""What leads towards standing still: neither limits nor interlocks nor the journal keep it back."""
+
+
 def _guards(interlock: Interlock, command: Command) -> bool:
     if not interlock.skills and not interlock.writes:
         return True
-    named = interlock.writes if command.action is Action.WRITE else interlock.skills
-    return command.target in named
+    if command.action is Action.WRITE:
+        return command.target in interlock.writes
+    return any(command.machine.is_skill(name, command.target) for name in interlock.skills)
 
 
 def _holds(interlock: Interlock, value: Any) -> bool:
     """A value that cannot be compared does not hold: unknown means refused."""
     number = isinstance(value, int | float) and not (isinstance(value, float) and math.isnan(value))
     return (
-        (interlock.equals is None or value == interlock.equals)
-        and (interlock.not_equals is None or (value is not None and value != interlock.not_equals))
-        and (interlock.one_of is None or value in interlock.one_of)
+        (interlock.equals is None or _same(value, interlock.equals) is True)
+        and (interlock.not_equals is None or _same(value, interlock.not_equals) is False)
+        and (interlock.one_of is None or any(_same(value, one) is True for one in interlock.one_of))
         and (interlock.above is None or (number and value > interlock.above))
         and (interlock.below is None or (number and value < interlock.below))
     )
+
+
+def _same(value: Any, wanted: bool | int | float | str) -> bool | None:
+    """Whether a reading is what an interlock names; None where the two cannot be compared (then nothing holds).
+
+    A text is compared with a LocalizedText's text and an enumeration's name, everything else as numbers.
+    """
+    if isinstance(wanted, str):
+        text = (
+            value.text if isinstance(value, LocalizedText) else value if isinstance(value, str) else getattr(value, "name", None)
+        )
+        return text == wanted if isinstance(text, str) and text else None
+    if not isinstance(value, int | float) or (isinstance(value, float) and math.isnan(value)):
+        return None
+    return value == wanted
+
+
+def _signal_limits(machine: LiveMachine, path: str) -> Iterator[tuple[Range, str]]:
+    """An EURange without width (or of NaN) is what servers give that know none: it limits nothing."""
+    signal = machine.signal(path)
+    if signal.range is not None and signal.range.low < signal.range.high:
+        yield signal.range, "the machine's range"
+    envelope = machine.envelope.signal(path)
+    if envelope is not None:
+        yield envelope, "the envelope"
+
+
+def _check_within(value: Any, limits: Range, whose: str, name: str, where: str) -> None:
+    """What has limits is a number, or made of numbers: anything else could carry one past them."""
+    for leaf in _leaves(value):
+        number = _number(leaf)
+        if number is None:
+            raise RefusedError(f"{name} has limits, and {leaf!r} is no number", where=where, mend="give a number")
+        if number not in limits:
+            raise RefusedError(
+                f"{name} = {number:g} is outside {whose} [{limits.low:g}, {limits.high:g}]",
+                where=where,
+                mend="stay within it, or have the integrator change it",
+            )
+
+
+def _number(leaf: Any) -> float | None:
+    """A wide integer may be written as a text (JSON); true and false are what machines take for 1 and 0."""
+    if isinstance(leaf, int | float):
+        return leaf
+    try:
+        return int(leaf) if isinstance(leaf, str) else None
+    except ValueError:
+        return None
 
 
 def _needed(interlock: Interlock) -> str:
@@ -215,14 +316,14 @@ def _needed(interlock: Interlock) -> str:
     return " and ".join(f"{word} {value}" for word, value in words.items() if value is not None)
 
 
-def _numbers(value: Any) -> Iterator[float]:
-    if isinstance(value, bool):
-        return
-    if isinstance(value, int | float):
-        yield value
-    elif isinstance(value, list | tuple):
+def _leaves(value: Any) -> Iterator[Any]:
+    """The single values of a value: of a list, an object, a structure."""
+    if isinstance(value, Record):
+        value = value.fields
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list | tuple) and not isinstance(value, LocalizedText):
         for element in value:
-            yield from _numbers(element)
-    elif isinstance(value, dict):
-        for element in value.values():
-            yield from _numbers(element)
+            yield from _leaves(element)
+    else:
+        yield value

@@ -1,13 +1,15 @@
 """The jobs that are not over, and the one place where a job's state changes: journal first, then whoever follows it."""
 
 from collections.abc import Callable
+from typing import Final
 
 import anyio
+import msgspec
 import structlog
 
 from dtios.mapping.parameters import results_to_canonical, to_machine
-from dtios.model.errors import DtiosError
-from dtios.model.job import JobOrder, JobOutcome, JobState, JobSubstate
+from dtios.model.errors import DtiosError, TemporaryError
+from dtios.model.job import JobIdentity, JobOrder, JobOutcome, JobState, JobSubstate
 from dtios.model.machine import OnOwnerLost
 from dtios.runtime.journal import Journal
 from dtios.runtime.machines import LiveMachine
@@ -18,6 +20,9 @@ from dtios.sdk.protocol import JobEntry, JobView
 __all__ = ["ActiveJob", "JobBook"]
 
 log = structlog.get_logger("dtios.jobs")
+
+AGAIN: Final = 1.0
+"""Seconds between two tries to write the end of a job into a journal that cannot be written."""
 
 
 class ActiveJob:
@@ -30,7 +35,17 @@ class ActiveJob:
         self.on_owner_lost = on_owner_lost
         self.seen = anyio.Event()
         """Set when its state was told by the machine in this runtime: one found in the journal may have moved on."""
+        self.scope = anyio.CancelScope()
+        """Around whoever follows it on the machine."""
+        skill = machine.mapped.skills.get(view.skill)
+        self.identity = JobIdentity.INFERABLE if skill is None else machine.skill(view.skill).identity
+        """What its machine kept of it when it was started; a skill that is gone is taken for one that keeps the unit busy."""
         self._changed = anyio.Event()
+
+    @property
+    def forsaken(self) -> bool:
+        """Nobody follows it any more, though it is not over."""
+        return self.scope.cancel_called
 
     @property
     def key(self) -> tuple[str, str]:
@@ -63,13 +78,18 @@ class JobBook:
         return self._active.get((identity, job))
 
     def on(self, machine: LiveMachine) -> list[ActiveJob]:
-        return [a for a in self._active.values() if a.machine is machine]
+        return [a for a in self._active.values() if a.machine.identity == machine.identity]
 
     def owned_by(self, principal: Principal) -> list[ActiveJob]:
         return [a for a in self._active.values() if a.owner is principal]
 
     def enter(self, active: ActiveJob) -> None:
         self._active[active.key] = active
+
+    def leave(self, active: ActiveJob) -> None:
+        """It is not followed any more; its row stays open, so that it is found again when its machine is described anew."""
+        self._active.pop(active.key, None)
+        active.told()
 
     def watch(self, watcher: Callable[[JobView], None]) -> Callable[[], None]:
         """Called with each state of each job; returns what ends it."""
@@ -105,7 +125,8 @@ class JobBook:
         active.seen.set()
         if view.final:
             return
-        results = results_to_canonical(outcome.results, active.machine.wiring(view.skill))
+        wiring = active.machine.mapped.skills.get(view.skill)
+        results = dict(outcome.results) if wiring is None else results_to_canonical(outcome.results, wiring)
         view.state, view.substate, view.final, view.changed = outcome.state, outcome.substate, True, self._clock.now()
         view.outcome = JobOutcome(outcome.state, outcome.substate, results, outcome.reason)
         if error is not None:
@@ -116,19 +137,41 @@ class JobBook:
         """A person's word on how an Unknown job ended."""
         active = self._active.get((identity, view.job))
         view = active.view if active is not None else view
-        view.state, view.final, view.changed = state, True, self._clock.now()
-        view.outcome = JobOutcome(state, None, {}, reason)
-        await self._journal.change_job(identity, view, JobEntry(view.changed, f"resolved {state}", principal, reason))
-        self._close(identity, view)
-        return view
+        now, outcome = self._clock.now(), JobOutcome(state, None, {}, reason)
+        resolved = msgspec.structs.replace(view, state=state, substate=None, final=True, changed=now, outcome=outcome)
+        await self._journal.change_job(identity, resolved, JobEntry(now, f"resolved {state}", principal, reason))
+        if active is not None:
+            active.view = resolved
+            active.scope.cancel()
+        self._close(identity, resolved)
+        return resolved
 
     async def note(self, active: ActiveJob, event: str, principal: str, detail: str = "") -> None:
+        """Never raises: what was done is done, written down or not."""
         entry = JobEntry(self._clock.now(), event, principal, detail)
-        await self._journal.add_history(active.machine.identity, active.view.job, entry)
+        try:
+            await self._journal.add_history(active.machine.identity, active.view.job, entry)
+        except TemporaryError as error:
+            log.warning("not in the journal", job=active.view.job, machine=active.machine.name, history=event, reason=str(error))
 
     async def _write(self, active: ActiveJob, event: str, detail: str = "") -> None:
+        """A state in between that cannot be journalled is told all the same: the row stays open, and that is what counts at the
+        next start. An end is told when it is written, and is tried until it is; new commands are refused meanwhile."""
         entry = JobEntry(active.view.changed, event, active.view.principal, detail)
-        await self._journal.change_job(active.machine.identity, active.view, entry)
+        complained = False
+        while True:
+            try:
+                await self._journal.change_job(active.machine.identity, active.view, entry)
+                break
+            except TemporaryError as error:
+                if not complained:
+                    log.warning(
+                        "not in the journal", job=active.view.job, machine=active.machine.name, state=event, reason=str(error)
+                    )
+                    complained = True
+            if not active.view.final:
+                break
+            await self._clock.sleep(AGAIN)
         self._close(active.machine.identity, active.view)
 
     def _close(self, identity: str, view: JobView) -> None:

@@ -4,10 +4,11 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 from uuid import uuid4
 
+import anyio
 import structlog
 
-from dtios.model.errors import DtiosError
-from dtios.model.job import JobVerb, allowed_verbs
+from dtios.model.errors import DtiosError, TemporaryError
+from dtios.model.job import JobState, JobVerb, allowed_verbs
 from dtios.model.machine import OnOwnerLost
 from dtios.runtime.gate import Action, Command
 from dtios.runtime.job_book import ActiveJob
@@ -21,6 +22,9 @@ Give = Callable[[ActiveJob, JobVerb, Command], Awaitable[None]]
 """Gives a verb to a job through the gate."""
 
 _VERBS: Final = {OnOwnerLost.HOLD: JobVerb.PAUSE, OnOwnerLost.STOP: JobVerb.STOP}
+TRIES: Final = 5
+"""How often a verb is given to a machine that is not there or does not answer, before the next safer thing."""
+AGAIN: Final = 0.1
 OWNER_LOST_LIMIT: Final = 0.8
 """Seconds that holding or stopping a lost owner's job may take before the runtime goes on (its end is due within one)."""
 
@@ -37,15 +41,24 @@ def effective_on_owner_lost(wanted: OnOwnerLost, verbs: frozenset[JobVerb]) -> O
 async def leave(active: ActiveJob, give: Give) -> OnOwnerLost:
     """Do what the skill says; where the machine does not follow, the next safer thing. Returns what was done in the end.
 
-    A job that has not begun yet is waited for: it cannot be held before it runs, and must not run on unwatched.
+    A job that has not begun yet is waited for: it cannot be held before it runs, and must not run on unwatched. So is a machine
+    that is offline. Whoever takes the job over ends it.
     """
     runtime = Principal("runtime", everything=True)
-    action = active.on_owner_lost
-    verbs = active.machine.skill(active.view.skill).verbs
-    while (verb := _VERBS.get(action)) is not None and not active.view.final:
+    lost, action = active.owner, active.on_owner_lost
+    skill = active.machine.mapped.skills.get(active.view.skill)
+    verbs = frozenset() if skill is None else skill.binding.verbs
+    tries = 0
+    while (verb := _VERBS.get(action)) is not None and not active.view.final and not active.forsaken:
+        if active.owner is not lost:
+            log.info("owner lost, and another has taken it over", machine=active.machine.name, job=active.view.job)
+            return action
         if verb not in allowed_verbs(active.view.state):
-            if verb is JobVerb.PAUSE and JobVerb.STOP in allowed_verbs(active.view.state):
+            if verb is JobVerb.PAUSE and active.view.state is JobState.INTERRUPTED:
                 break  # it stands already
+            if verb is JobVerb.PAUSE and active.view.state is JobState.UNKNOWN:
+                action = effective_on_owner_lost(OnOwnerLost.STOP, verbs)  # all that Unknown allows
+                continue
             await active.change()
             continue
         detail = f"owner lost: {verb} {active.view.job}"
@@ -54,10 +67,16 @@ async def leave(active: ActiveJob, give: Give) -> OnOwnerLost:
                 active, verb, Command(str(uuid4()), runtime, active.machine, Action.STOP, active.view.skill, {}, detail=detail)
             )
         except DtiosError as error:
-            log.warning(
-                "owner lost, and the machine did not follow",
-                machine=active.machine.name, job=active.view.job, verb=verb, reason=str(error),
-            )  # fmt: skip
+            tries += 1
+            if tries == 1:
+                log.warning(
+                    "owner lost, and the machine did not follow",
+                    machine=active.machine.name, job=active.view.job, verb=verb, reason=str(error),
+                )  # fmt: skip
+            if isinstance(error, TemporaryError) and tries < TRIES and active.machine.present:
+                await anyio.sleep(AGAIN)  # a loss is noticed a little after it
+                await active.machine.link.wait_online()
+                continue
             verbs -= {verb}
             action = effective_on_owner_lost(OnOwnerLost.STOP, verbs)
         else:

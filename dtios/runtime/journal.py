@@ -118,19 +118,20 @@ class Journal:
             self._database.execute("BEGIN IMMEDIATE")
             try:
                 result = work(self._database)
+                self._database.execute("COMMIT")
             except BaseException:
-                self._database.execute("ROLLBACK")
+                if self._database.in_transaction:  # SQLite may have rolled back by itself (disk full)
+                    self._database.execute("ROLLBACK")
                 raise
-            self._database.execute("COMMIT")
             return result
 
         # Shielded: a cancelled caller must not leave open whether its intent was written.
         with anyio.CancelScope(shield=True):
             try:
                 result = await anyio.to_thread.run_sync(run, limiter=self._thread)
-            except sqlite3.OperationalError as error:
+            except sqlite3.Error as error:
                 raise TemporaryError(
-                    f"the journal cannot be written ({error})", where="state directory", mend="check its free space"
+                    f"the journal cannot be used ({error})", where="state directory", mend="check its free space and its disk"
                 ) from error
         return result
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from dtios.model.errors import ConfigurationError
 from dtios.runtime.conditions import ConditionBoard
@@ -17,10 +17,13 @@ from dtios.runtime.writer import SignalWriter
 from dtios.sdk.clock import Clock
 from dtios.sdk.protocol import AppView
 
-if TYPE_CHECKING:
-    from dtios.runtime.session import Session
+__all__ = ["Ending", "Kernel"]
 
-__all__ = ["Kernel"]
+
+class Ending(Protocol):
+    """A session, as far as the runtime's end needs it."""
+
+    async def end(self, reason: str, grace: float) -> None: ...
 
 
 @dataclass(slots=True, eq=False)
@@ -37,7 +40,7 @@ class Kernel:
     conditions: ConditionBoard
     configure: Callable[[dict[str, Any]], Awaitable[None]]
     app_views: Callable[[], list[AppView]]
-    sessions: "set[Session]" = field(default_factory=set)
+    sessions: set[Ending] = field(default_factory=set)
 
     async def find_job(self, job: str, machine: str | None) -> StoredJob:
         """A job by its id, on a machine where the id alone is not enough. Raises ConfigurationError."""
@@ -45,7 +48,8 @@ class Kernel:
         live = None if machine is None else self.machines.find(machine)
         if machine is not None:
             identity = None if live is None else live.identity
-            found = [f for f in found if f.view.machine == machine or f.identity == identity]
+            own = [f for f in found if f.identity == identity]
+            found = own or [f for f in found if f.view.machine == machine]  # of one that had this name before, or is not here
         if not found:
             raise ConfigurationError(
                 "there is no such job", where=f"{machine + ' ' if machine else ''}job {job}", mend="`dtios job list` shows them"

@@ -30,7 +30,7 @@ log = structlog.get_logger("dtios.link")
 Health = Literal["connecting", "online", "offline", "failed"]
 Described = Callable[["Link", BrowseFacts], Awaitable[None]]
 
-HEALTHY_AFTER: Final = 10.0
+HEALTHY_AFTER: Final = 1.0
 """Seconds online after which the next loss starts from the shortest wait again."""
 UNSUBSCRIBE_LIMIT: Final = 0.5
 
@@ -60,7 +60,9 @@ class Link:
         self._heard = clock.monotonic()
         self._heard_at = clock.now()
         self._lost_at: int | None = None
+        self._online_since = 0.0
         self._outage: dict[int, int] = {}
+        self._ended = False
         self._tried = anyio.Event()
         self._changed = anyio.Event()
         self._subscribing = anyio.Lock()
@@ -87,17 +89,22 @@ class Link:
 
     async def wait_tried(self) -> None:
         """Until the first attempt is over. Raises what it failed with."""
-        await self._tried.wait()
+        while not self._tried.is_set():  # a retry that somebody else asks for takes its place
+            await self._tried.wait()
         if not self.online and self.error is not None:
             raise self.error
 
     async def retry(self) -> None:
         """Somebody asks for it now: do not wait out the back-off. Returns after the next attempt."""
-        self._tried = anyio.Event()
+        if self._tried.is_set():  # else one is under way, and others wait for it already
+            self._tried = anyio.Event()
         self._hurry.set()
 
     async def wait_online(self) -> None:
+        """Raises TemporaryError when the link was closed for good."""
         while not self.online:
+            if self._ended:
+                raise self.error or TemporaryError("its connection was closed", where=self.url)
             await self._changed.wait()
 
     def _set(self, health: Health, error: DtiosError | None = None) -> None:
@@ -120,7 +127,6 @@ class Link:
         """Until cancelled. Logs a loss once and a recovery once."""
         backoff = Backoff()
         while True:
-            began = self._clock.monotonic()
             try:
                 await self._session()
             except Exception as raised:  # noqa: BLE001  # whatever an adapter raises is a lost session here; _judged says which
@@ -129,7 +135,7 @@ class Link:
                 error = TemporaryError("the session ended", where=self.url)
             was_online = self.online
             self._down(error)
-            if was_online and self._clock.monotonic() - began > HEALTHY_AFTER:
+            if was_online and self._clock.monotonic() - self._online_since > HEALTHY_AFTER:
                 backoff.reset()
             await self._pause(backoff.next())
 
@@ -165,10 +171,13 @@ class Link:
         async with self._subscribing:
             if self._lost_at is not None:
                 self._outage = {handle: self._outage.get(handle, self._lost_at) for handle in self._wanted}
+            self._wanted = +self._wanted
+            self._router.forget(self._wanted)  # what was true before, or in a session that never stood, is no reading of now
             await self._subscribe([h for h in self._wanted if h in self._points])
             if self._lost_at is not None:
                 log.info("connection restored", endpoint=self.url)
             self._lost_at = None
+            self._online_since = self._clock.monotonic()
             self._set("online")
         self._tried.set()
 
@@ -255,7 +264,12 @@ class Link:
             fresh = [h for h in handles if not self._wanted[h]]
             self._wanted.update(handles)
             if self.online:
-                await self._subscribe(fresh)
+                try:
+                    await self._subscribe(fresh)
+                except BaseException:
+                    self._wanted.subtract(handles)  # its caller never comes to `release` it
+                    self._wanted = +self._wanted
+                    raise
             else:
                 self._router.make_up(fresh, BAD_NO_COMMUNICATION, self._clock.now())
             for handle in handles:
@@ -281,6 +295,20 @@ class Link:
         self._guarded = list(handles)
         self._wanted.update(self._guarded)
         self._wanted = +self._wanted
+
+    def closed(self) -> None:
+        """It ends for good: whoever still holds or waits for it is told."""
+        self._ended = True
+        self._router.make_up(self._wanted, BAD_NO_COMMUNICATION, self._clock.now())
+        self._set("offline", TemporaryError("its connection was closed", where=self.url, mend="connect to it again"))
+        self._tried.set()
+
+    def forget_all(self) -> None:
+        """After `closed`: its handles are given back."""
+        self._router.release(self._points)
+        self._points.clear()
+        self._raw.clear()
+        self._wanted.clear()
 
     async def _unsubscribe(self, handles: Sequence[int]) -> None:
         try:

@@ -120,18 +120,20 @@ class LinkTable:
                 held.link.progress.discard(progress)
         return held.link
 
-    async def close(self, link: Link) -> None:
-        """One use less; the last one ends the link, its session closed and its machines gone."""
+    async def close(self, link: Link, *, all_uses: bool = False) -> None:
+        """One use less; the last one ends the link, its session closed and its machines gone. `all_uses`: at once."""
         key, held = next(((k, h) for k, h in self._held.items() if h.link is link), (None, None))
         if key is None or held is None:
             return
         held.users -= 1
-        if held.users <= 0:
+        if held.users <= 0 or all_uses:
             del self._held[key]
             with anyio.CancelScope(shield=True):
                 held.scope.cancel()
                 await held.ended.wait()
-            held.placement.remove()
+            link.closed()
+            await held.placement.remove()
+            link.forget_all()
 
     def find(self, url: str, user: str | None) -> Link | None:
         held = self._held.get((_normal(url), user))

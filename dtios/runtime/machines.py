@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from dtios.mapping.mapped import MappedMachine, MappedSkill, StatePoint
 from dtios.model.errors import ConfigurationError, TemporaryError
-from dtios.model.machine import Machine, Signal, Skill
+from dtios.model.machine import Machine, Range, Signal, Skill
 from dtios.model.values import DataValue
 from dtios.runtime.config import Envelope, Interlock
 from dtios.runtime.link import Link
@@ -88,9 +88,12 @@ class LiveMachine:
         self.check_described()
         if not patterns:
             return [s for s in self.machine.signals if s.access.readable]
-        chosen = [s for s in self.machine.signals if path_matches(s.path, patterns)]
+        named = {p for p in patterns if not is_pattern(p)}  # thousands of paths are looked up, not matched one by one
+        wild = [p for p in patterns if is_pattern(p)]
+        chosen = [s for s in self.machine.signals if s.path in named or path_matches(s.path, wild)]
         for pattern in patterns:
-            if not any(path_matches(s.path, [pattern]) for s in chosen):
+            known = any(path_matches(s.path, [pattern]) for s in chosen) if is_pattern(pattern) else pattern in self._signals
+            if not known:
                 raise unknown("signal", pattern, self._signals, self.name)
         return chosen
 
@@ -104,6 +107,17 @@ class LiveMachine:
                 raise unknown("skill", path, self._skills, self.name)
             found = by_capability[0]
         return found
+
+    def is_skill(self, name: str, path: str) -> bool:
+        """Whether `name`, a path or the capability that only one skill here has, is the skill at `path`."""
+        return name == path or (name not in self._skills and self.skill(name).path == path)
+
+    def parameter_limits(self, skill: str, parameter: str) -> Range | None:
+        """The envelope of a skill's parameter, in canonical units."""
+        for name, limits in self.envelope.skills.items():
+            if parameter in limits and self.is_skill(name, skill):
+                return Range(*limits[parameter])
+        return None
 
     def wiring(self, skill: str) -> MappedSkill:
         return self.mapped.skills[skill]

@@ -12,7 +12,7 @@ from dtios.runtime.config import MachineSettings
 from dtios.runtime.job_owners import effective_on_owner_lost
 from dtios.runtime.jobs import JobRunner
 from dtios.runtime.link import Link
-from dtios.runtime.machines import LiveMachine, MachineTable
+from dtios.runtime.machines import LiveMachine, MachineTable, unknown
 from dtios.runtime.states import StateWatch
 
 __all__ = ["Placement"]
@@ -72,11 +72,17 @@ class Placement:
             named = self._named(mapped, name, settings, notes)
             here.add(named.machine.identity)
             await self._put(link, named, settings)
-        for identity, machine in self._live.items():
-            if identity not in here and machine.present:
-                log.warning("machine is no longer behind its endpoint", machine=machine.name, endpoint=self._url)
-                machine.present = False
+        await self._gone([m for identity, m in self._live.items() if identity not in here and m.present])
         await self._guard(link)
+
+    async def _gone(self, missing: Sequence[LiveMachine]) -> None:
+        """Others may stand at their addresses now: nothing is sent there any more, and their jobs are Unknown."""
+        for machine in missing:
+            log.warning("machine is no longer behind its endpoint", machine=machine.name, endpoint=self._url)
+            machine.present = False
+            await self._jobs.forsake(machine, "its machine is no longer behind its endpoint")
+            if self._table.find(machine.name) is not machine:  # another has its name
+                del self._live[machine.identity]
 
     async def _put(self, link: Link, mapped: MappedMachine, settings: MachineSettings | None) -> None:
         live = self._live.get(mapped.machine.identity)
@@ -86,6 +92,7 @@ class Placement:
                 mapped = replace(mapped, machine=replace(mapped.machine, name=free))
             envelope = None if settings is None else settings.envelope
             live = LiveMachine(mapped, link, envelope, () if settings is None else tuple(settings.interlocks))
+            self._check_limits(live)
             self._live[mapped.machine.identity] = live
             self._expected.pop(live.name, None)
             self._table.add(live)
@@ -94,7 +101,8 @@ class Placement:
             live.present = True
             live.describe(replace(mapped, machine=replace(mapped.machine, name=live.name)))
             self._table.changed(live)
-        self._check_limits(live)
+            self._check_limits(live)
+            await self._jobs.recover(live)
 
     def _names(self, found: Sequence[MappedMachine]) -> dict[str, str]:
         """identity -> configured name."""
@@ -125,10 +133,17 @@ class Placement:
         """An envelope or interlock for what is not there guards nothing: that must not pass silently."""
         for path in live.envelope.signals:
             live.signal(path)
-        for path in live.envelope.skills:
-            live.skill(path)
+        for path, parameters in live.envelope.skills.items():
+            known = live.skill(path).parameters
+            for name in parameters:
+                if name not in known.get("properties", {}) and not known.get("additionalProperties"):
+                    raise unknown("parameter", name, known.get("properties", {}), f"{live.name} {path}")
         for interlock in live.interlocks:
             live.signal(interlock.signal)
+            for path in interlock.skills:
+                live.skill(path)
+            for path in interlock.writes:
+                live.signal(path)
 
     async def _guard(self, link: Link) -> None:
         """Interlock and state signals are always subscribed, so that their present reading is there without waiting."""
@@ -138,8 +153,10 @@ class Placement:
             wanted |= dict.fromkeys(self._states.handles(machines))
         await link.guard(list(wanted))
 
-    def remove(self) -> None:
+    async def remove(self) -> None:
         for machine in (*self._expected.values(), *self._live.values()):
+            machine.present = False
+            await self._jobs.forsake(machine)
             self._table.remove(machine)
         self._live.clear()
         self._expected.clear()

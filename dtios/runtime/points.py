@@ -51,7 +51,7 @@ class CommandPoints:
 
     async def write(self, address: str, value: Any, type: ValueType) -> None:
         await self._prepare()
-        (status,) = await self._link.write([Write(address, value, type)], self._last_check)
+        (status,) = await self._link.write([Write(address, value, type)], lambda: self._last_check(address, value))
         if not (is_good(status) or is_uncertain(status)):
             raise RefusedError(
                 f"the machine refused the value {value!r} ({status_name(status)})", where=f"{self._name} {address}"
@@ -63,18 +63,24 @@ class CommandPoints:
         await self._prepare()
         return await self._link.call(Call(owner, method, arguments, timeout), self._last_check)
 
+    async def ask(self, owner: str, method: str, arguments: Sequence[tuple[Any, ValueType]]) -> list[Any]:
+        return await self._link.call(Call(owner, method, arguments), _nothing_to_check)
+
     async def _prepare(self) -> None:
         if self._permit is None:
             raise RefusedError("only reading is allowed here", where=self._name)
         self._link.session()
         if self._before_wire is not None:
-            before, self._before_wire = self._before_wire, None
-            await before()
+            await self._before_wire()
+            self._before_wire = None
 
-    def _last_check(self) -> None:
+    def _last_check(self, address: str = "", value: Any = None) -> None:
         assert self._permit is not None
         self._link.session()
-        self._permit.verify()
+        if address:
+            self._permit.verify_write(address, value)
+        else:
+            self._permit.verify()
         self.sent = True
 
     @asynccontextmanager
@@ -98,3 +104,7 @@ class CommandPoints:
                 for handle, reading in delivery.batch.rows():
                     yield addresses[handle], reading
             consumer.acknowledge(delivery.number)
+
+
+def _nothing_to_check() -> None:
+    """Reading is no command."""

@@ -75,7 +75,7 @@ class Session:
         self._welcome = welcome
         self._scopes: dict[int, anyio.CancelScope] = {}
         self._consumers: dict[int, tuple[Consumer, anyio.Semaphore]] = {}
-        self._requests: dict[int, anyio.CancelScope] = {}
+        self._under_way = 0
         self.opened: list[Link] = []
         self._scope = anyio.CancelScope()
         self._ended = anyio.Event()
@@ -91,24 +91,27 @@ class Session:
         finally:
             self.principal.alive = False
             self.kernel.sessions.discard(self)
-            with anyio.CancelScope(shield=True):
-                await self._transport.aclose()
-                if not self._handed_over:
-                    await self.kernel.jobs.owner_lost(self.principal)
-                for link in self.opened:
-                    await self.kernel.links.close(link)
-            self._ended.set()
+            try:
+                with anyio.CancelScope(shield=True):
+                    await self._transport.aclose()
+                    if not self._handed_over:
+                        await self.kernel.jobs.owner_lost(self.principal)
+                    for link in self.opened:
+                        await self.kernel.links.close(link)
+            finally:
+                self._ended.set()
 
     async def _serve(self) -> None:
         try:
             async with anyio.create_task_group() as self._tasks:
                 try:
                     while True:
-                        self._dispatch(p.CLIENT_DECODER.decode(await self._transport.receive()))
+                        await self._dispatch(p.CLIENT_DECODER.decode(await self._transport.receive()))
                 except Closed:
                     pass
                 except msgspec.MsgspecError as error:
                     log.warning("client sent what cannot be read", client=self.principal.name, error=str(error))
+                await self._transport.aclose()  # what is being sent to one who does not read cannot be cancelled
                 self._tasks.cancel_scope.cancel()
         except ExceptionGroup:
             log.exception("session failed", client=self.principal.name)
@@ -120,51 +123,56 @@ class Session:
         own: they are left running.
         """
         self._handed_over = self._survives
-        with anyio.move_on_after(grace):
-            try:
-                await self._send(p.Stop(reason, grace))
+        async with anyio.create_task_group() as asking:
+            asking.start_soon(self._ask_to_stop, p.Stop(reason, grace), name=f"ask {self.principal.name} to stop")
+            with anyio.move_on_after(grace):
                 await self._ended.wait()
-            except Closed:
-                pass
-        self._scope.cancel()
-        await self._ended.wait()
+            self.principal.alive = False
+            await self._transport.aclose()  # one who does not read would hold up what is being sent to it for ever
+            self._scope.cancel()
+            await self._ended.wait()
+
+    async def _ask_to_stop(self, stop: p.Stop) -> None:
+        try:
+            await self._send(stop)
+        except Closed:
+            return
 
     # --- messages ---
 
-    def _dispatch(self, message: p.FromClient) -> None:
+    async def _dispatch(self, message: p.FromClient) -> None:
         match message:
             case p.Request():
-                if len(self._requests) >= MAX_REQUESTS:
-                    refusal = TemporaryError(f"{MAX_REQUESTS} requests are under way", mend="wait for some of them")
-                    self._tasks.start_soon(self._fail, message.id, refusal, name="refuse request")
+                if self._under_way >= MAX_REQUESTS:
+                    # Answered before the next is read: who asks without listening is held up, and fills nobody's memory.
+                    await self._fail(
+                        message.id, TemporaryError(f"{MAX_REQUESTS} requests are under way", mend="wait for some of them")
+                    )
                 else:
+                    self._under_way += 1
                     name = f"{self.principal.name}: {type(message.body).__name__}"
                     self._tasks.start_soon(self._answer, message, name=name)
             case p.Ack(stream, number):
                 found = self._consumers.get(stream)
-                if found is not None:
-                    found[0].acknowledge(number)
-                    if found[1].value < WINDOW:
-                        found[1].release()
+                if found is not None and found[0].acknowledge(number):
+                    found[1].release()
             case p.Close(stream):
-                scope = self._scopes.pop(stream, None)
-                if scope is not None:
+                scope = self._scopes.get(stream)
+                if scope is not None:  # its number is free again when it has ended
                     scope.cancel()
             case _:
                 pass  # what an app says of itself is heard by its supervisor, before it comes here
 
     async def _answer(self, request: p.Request) -> None:
-        with anyio.CancelScope() as scope:
-            self._requests[request.id] = scope
-            try:
-                result = await _HANDLERS[type(request.body)](self, request.body, request)
-                await self._send(p.Reply(request.id, result))
-            except Closed:
-                pass
-            except Exception as raised:  # noqa: BLE001  # one request's fault is that request's failure, not the session's
-                await self._fail(request.id, self._judged(raised, request))
-            finally:
-                self._requests.pop(request.id, None)
+        try:
+            result = await _HANDLERS[type(request.body)](self, request.body, request)
+            await self._send(p.Reply(request.id, result))
+        except Closed:
+            pass
+        except Exception as raised:  # noqa: BLE001  # one request's fault is that request's failure, not the session's
+            await self._fail(request.id, self._judged(raised, request))
+        finally:
+            self._under_way -= 1
 
     @staticmethod
     def _judged(raised: Exception, request: p.Request) -> DtiosError:

@@ -2,6 +2,7 @@
 
 import math
 import struct
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -56,7 +57,9 @@ class SignalWriter:
         permit = await self._gate.admit(asked)
         wiring = machine.mapped.signals[path]
         try:
-            (status,) = await machine.link.write([Write(wiring.address, wire, wiring.wire)], permit.verify)
+            # As rounded to the machine's type: a coarse one may leave limits that the asked value keeps.
+            check = partial(permit.verify_write, wiring.address, wire)
+            (status,) = await machine.link.write([Write(wiring.address, wire, wiring.wire)], check)
         except DtiosError as error:
             await permit.conclude(f"{error.kind}: {error}")
             raise

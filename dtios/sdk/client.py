@@ -15,7 +15,7 @@ import anyio
 import msgspec
 from anyio.abc import TaskStatus
 
-from dtios.model.errors import DtiosError, TemporaryError, error_of_kind
+from dtios.model.errors import DtiosError, RefusedError, TemporaryError, error_of_kind
 from dtios.model.job import JobState, JobVerb
 from dtios.model.machine import OnOwnerLost
 from dtios.model.values import DataValue
@@ -144,6 +144,8 @@ class Client:
         try:
             await self.tell(p.Request(number, body))
             await pending.answered.wait()
+        except OverflowError:
+            raise _too_wide(body) from None
         finally:
             del self._pending[number]
         if pending.error is not None:
@@ -342,6 +344,12 @@ class Client:
     async def counters(self, machine: str | None = None) -> list[tuple[str, str, str, int, int, int, int, int]]:
         """(consumer, machine, signal, received, delivered, conflated, dropped, pending), promise 1's figures."""
         return await self._ask_for(list[tuple[str, str, str, int, int, int, int, int]], p.Counters(machine))
+
+
+def _too_wide(body: p.RequestBody) -> RefusedError:
+    """No data type holds such a number, and neither does a message."""
+    where = " ".join(getattr(body, name) for name in ("machine", "signal", "skill") if hasattr(body, name))
+    return RefusedError("a whole number goes beyond 64 bits", where=where, mend="give one that its data type can hold")
 
 
 def _new_id() -> str:

@@ -13,7 +13,7 @@ def is_pattern(path: str) -> bool:
 
 def path_matches(path: str, patterns: Iterable[str]) -> bool:
     """True if one of the patterns names the path."""
-    return any(_compiled(pattern).fullmatch(path) for pattern in patterns)
+    return any(_compiled(pattern).fullmatch(path) if is_pattern(pattern) else pattern == path for pattern in patterns)
 
 
 @lru_cache(maxsize=1024)

@@ -11,6 +11,13 @@ const GROUPS = 50;
 const EACH = 100;
 const DEPTH = 30;
 
+/** A structure whose type the server tells nobody. The stack copies one by its constructor. */
+class Unknown extends OpaqueStructure {
+  constructor({ nodeId, buffer }) {
+    super(nodeId, buffer);
+  }
+}
+
 await host([nodesets.standard, fileURLToPath(new URL("./kinds.NodeSet2.xml", import.meta.url))], (addressSpace, log) => {
   const own = addressSpace.getNamespace("urn:interop:kinds");
   const objects = addressSpace.rootFolder.objects;
@@ -77,7 +84,11 @@ function addKinds(addressSpace, own, to) {
   structure("Mixed", coerceNodeId("i=22"), [part("t", 3), make("PlaceDataType", { number: 5 })]);
   structure("Parts", "PartDataType", [part("a", 1), part("b", 2), part("c", 3), part("d", 4)], { dimensions: [2, 2] });
   structure("Batch", "BatchDataType", make("BatchDataType", { parts: [painted("u")], place: make("PlaceDataType", { text: "rack" }) }));
-  structure("Unknown", coerceNodeId("i=22"), new OpaqueStructure(coerceNodeId(`ns=${own.index};i=9999`), Buffer.from([1, 2, 3])));
+  const unknown = new Unknown({ nodeId: coerceNodeId(`ns=${own.index};i=9999`), buffer: Buffer.from([1, 2, 3]) });
+  own.addVariable({
+    browseName: "Unknown", componentOf: to, dataType: "Structure", minimumSamplingInterval: 50,
+    value: { get: () => new Variant({ dataType: DataType.ExtensionObject, value: unknown }) },
+  });
   const plain = (browseName, name, dataType, value) => own.addVariable({ browseName, componentOf: to, dataType: type(name).nodeId, value: { dataType, value } });
   plain("Flags", "FlagsDataType", DataType.UInt16, 17);
   plain("Width", "MillimetresDataType", DataType.Double, 12.25);
@@ -92,6 +103,8 @@ function addExtremes(own, to) {
   scalar(own, to, "NoTime", DataType.DateTime, null);
   scalar(own, to, "Earliest", DataType.DateTime, new Date("1601-01-01T00:00:00Z"));
   scalar(own, to, "Old", DataType.DateTime, new Date("1700-03-04T05:06:07.008Z"));
+  scalar(own, to, "Older", DataType.DateTime, new Date("1650-01-01T00:00:00Z"));
+  scalar(own, to, "Far", DataType.DateTime, new Date("2500-06-07T08:09:10.011Z"));
   scalar(own, to, "Latest", DataType.DateTime, new Date("9999-12-31T23:59:59Z"));
   scalar(own, to, "Tiny", DataType.Double, 5e-324);
   scalar(own, to, "MinusZero", DataType.Double, -0);

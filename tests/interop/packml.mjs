@@ -87,6 +87,7 @@ class Unit {
     const statusCode = rule.when(this.state) ? StatusCodes.Good : StatusCodes.BadInvalidState;
     this.log(command, parameters, { unit: this.name, state: this.state, status: statusCode.name });
     if (statusCode !== StatusCodes.Good) return { statusCode, outputArguments: [] };
+    if (command === "Start") this.ordered = 5;
     this.take(parameters);
     this.enter(rule.to);
     return { statusCode, outputArguments: [] };

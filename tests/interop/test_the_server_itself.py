@@ -72,6 +72,7 @@ async def test_identification(interop_server: MachineProcess) -> None:
 
 @pytest.mark.parametrize("unit", ["Unit1", "Labeller"])
 async def test_packml_moves_on_commands(interop_server: MachineProcess, unit: str) -> None:
+    before = len(commands(interop_server, unit))
     async with bare(interop_server) as it:
         base = await it.node((PACKML, "PackMLObjects"), (STRANGE, unit), (PACKML, "BaseStateMachine"))
         execute = await base.get_child([it.name(PACKML, "MachineState"), it.name(PACKML, "ExecuteState")])
@@ -95,8 +96,11 @@ async def test_packml_moves_on_commands(interop_server: MachineProcess, unit: st
         await asyncio.sleep(0.2)
         await machine.call_method(it.name(PACKML, "Reset"))
         await until(lambda: _is(state, "Idle"))
-    told = [e["method"] for e in interop_server.calls() if e.get("unit") == unit and e["method"] != "state"]
-    assert told == ["Hold", "Start", "Reset", "Stop", "Reset"]
+    assert commands(interop_server, unit)[before:] == ["Hold", "Start", "Reset", "Stop", "Reset"]
+
+
+def commands(server: MachineProcess, unit: str) -> list[str]:
+    return [e["method"] for e in server.calls() if e.get("unit") == unit and e["method"] != "state"]
 
 
 async def _is(state: Callable[[], Any], wanted: str) -> bool:
@@ -191,7 +195,7 @@ async def test_job_orders(interop_server: MachineProcess, place: str) -> None:
         await until(lambda: _among(shop, failing, ["Aborted"]))
         assert await shop.call("Clear", failing) == 1
     starts = [e["args"][0]["id"] for e in interop_server.calls("StoreAndStart") if e["shop"] == place]
-    assert starts == [one, one, failing]
+    assert [id for id in starts if id in (one, two, failing)] == [one, one, failing]
 
 
 async def _among(shop: Shop, job: str, wanted: list[str]) -> bool:

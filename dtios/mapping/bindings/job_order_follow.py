@@ -12,6 +12,7 @@ from dtios.mapping.bindings.job_order_data import JOB_ORDER_ID, find_job, is_unk
 from dtios.mapping.points import Change, Points
 from dtios.model.errors import DtiosError
 from dtios.model.job import FINAL_STATES, JobOutcome, JobState, JobSubstate
+from dtios.model.status import BAD_NO_COMMUNICATION
 from dtios.model.values import Record
 
 __all__ = ["Follower", "Responses"]
@@ -44,14 +45,19 @@ class Follower:
         self._last: tuple[JobState, JobSubstate | None] | None = None
         self._seen = False
         self._denied = False
+        self._unreadable = ""
 
     async def follow(self, changes: AsyncIterator[Change], *, accepted: bool) -> JobOutcome:
         """`accepted`: the machine has just taken the job, which may appear a little later. Otherwise it must be there."""
         with anyio.move_on_after(APPEAR) as appearing:
             async for _, reading in changes:
                 if not reading.is_good:
-                    appearing.deadline = math.inf  # the connection is lost: nothing is late as long as it is
+                    # Nothing is late as long as the connection is lost; a list that cannot be read otherwise may stay so.
+                    lost = reading.status == BAD_NO_COMMUNICATION
+                    appearing.deadline = math.inf if lost else min(appearing.deadline, anyio.current_time() + APPEAR)
+                    self._unreadable = "" if lost else reading.status_name
                     continue
+                self._unreadable = ""
                 outcome = await self._take(reading.value, accepted)
                 if outcome is not None:
                     return outcome
@@ -59,7 +65,11 @@ class Follower:
                 appearing.deadline = limit if self._seen else min(appearing.deadline, limit)
         if not appearing.cancelled_caught:
             return _unknown("the machine stopped telling its job list")
-        return await self._from_response() or _unknown("the machine took the job, but never listed it")
+        return await self._from_response() or _unknown(
+            f"the machine's job list cannot be read ({self._unreadable})"
+            if self._unreadable
+            else "the machine took the job, but never listed it"
+        )
 
     async def _take(self, listed: Any, accepted: bool) -> JobOutcome | None:
         entry = find_job(listed, self._job)
@@ -106,7 +116,7 @@ class Follower:
         if self._responses is None:
             return None
         try:
-            values = await self._points.call(self._responses.owner, self._responses.method, [(self._job, JOB_ORDER_ID)])
+            values = await self._points.ask(self._responses.owner, self._responses.method, [(self._job, JOB_ORDER_ID)])
         except DtiosError:
             return None  # refused or lost; asking changes nothing, and the next reading of the list asks again
         response, status = (values[0] if values else None), values[-1] if len(values) > 1 else 0

@@ -27,6 +27,7 @@ from dtios.model.datatypes import ValueType
 from dtios.model.errors import RefusedError, TemporaryError
 from dtios.model.job import JobIdentity, JobOrder, JobOutcome, JobState, JobSubstate, JobVerb
 from dtios.model.packml import PackMLCommand, PackMLState, allowed_commands
+from dtios.model.status import BAD_NO_COMMUNICATION
 from dtios.model.wire import to_json
 
 __all__ = ["PackMLBinding"]
@@ -126,7 +127,8 @@ class PackMLBinding(SkillBinding):
         """Running or held: followed on. Complete, Stopped, Aborted: the end of it. Any other state: Unknown."""
         reader = StateReader(self._levels)
         async with points.watch(reader.addresses) as changes:
-            await self._first_state(reader, changes)
+            if not await self._first_state(reader, changes):
+                return _unknown(f"the unit does not tell its state ({reader.shown})")
             if reader.state is _S.Idle:
                 return _unknown("the unit is Idle: the job has ended, or it never started")
             return await self._follow(order, points, report, reader, changes)
@@ -222,11 +224,15 @@ class PackMLBinding(SkillBinding):
 
     # --- until the end -------------------------------------------------------------------------------------------------------
 
-    async def _first_state(self, reader: StateReader, changes: AsyncIterator[Change]) -> None:
-        async for address, reading in changes:
-            reader.take(address, reading)
-            if reader.state is not None:
-                return
+    async def _first_state(self, reader: StateReader, changes: AsyncIterator[Change]) -> bool:
+        with anyio.move_on_after(APPEAR) as patience:
+            async for address, reading in changes:
+                reader.take(address, reading)
+                if reader.state is not None:
+                    return True
+                lost = reading.status == BAD_NO_COMMUNICATION
+                patience.deadline = math.inf if lost else min(patience.deadline, anyio.current_time() + APPEAR)
+        return False
 
     async def _follow(
         self, order: JobOrder, points: Points, report: Report, reader: StateReader, changes: AsyncIterator[Change]
@@ -244,10 +250,15 @@ class PackMLBinding(SkillBinding):
                     return _unknown("the machine stopped telling its state")
                 reader.take(address, reading)
                 if reader.state is None and not reading.is_good:
-                    run.lost, appearing.deadline = True, math.inf
+                    run.lost = True
+                    if reading.status == BAD_NO_COMMUNICATION:
+                        appearing.deadline = math.inf
+                if reading.status != BAD_NO_COMMUNICATION:  # late only while there is a connection to hear it on
+                    appearing.deadline = min(appearing.deadline, anyio.current_time() + APPEAR)
                 done = await run.take(reader.state)
         if not run.ended:
-            return _unknown(run.reason or "the unit took Start, but never left Idle")
+            shown = "never left Idle" if reader.state is _S.Idle else f"does not tell its state ({reader.shown})"
+            return _unknown(run.reason or f"the unit took Start, but {shown}")
         return await self._outcome(run.ended, points)
 
     async def _outcome(self, ended: tuple[JobState, JobSubstate | None], points: Points) -> JobOutcome:

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field
 
-from dtios.model.errors import ConfigurationError
 from dtios.mapping.yamlfile import load_yaml_model, parse_yaml_model
+from dtios.model.errors import ConfigurationError
 
 
 class _Strict(BaseModel):

@@ -52,6 +52,9 @@ class ScriptedPoints:
             raise RefusedError(f"BadMethodInvalid: {method}")
         return await self.on[method](*[value for value, _ in arguments])
 
+    async def ask(self, owner: str, method: str, arguments: Sequence[tuple[Any, ValueType]]) -> list[Any]:
+        return await self.call(owner, method, arguments)
+
     @asynccontextmanager
     async def watch(self, addresses: Sequence[str]) -> AsyncIterator[AsyncIterator[Change]]:
         if not self.online:

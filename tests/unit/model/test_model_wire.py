@@ -1,4 +1,4 @@
-"""Values in JSON, as interface.md has them."""
+"""Values in JSON, as docs/reference/wire-forms.md has them."""
 
 import json
 import math

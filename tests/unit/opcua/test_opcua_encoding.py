@@ -119,6 +119,18 @@ def test_a_point_of_any_type_takes_any_value(value):
     assert type(back) is type(value)
 
 
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        (5, B.Int32), (-(2**31), B.Int32), (2**31, B.Int64), (2**63, B.UInt64), ([1, 2**40], 0x80 | B.Int64),
+        ([1, 2], 0x80 | B.Int32), ([-1, 2**63], 0x80 | B.Variant), (True, B.Boolean), ([1, True], 0x80 | B.Variant),
+    ],
+)  # fmt: skip
+def test_a_whole_number_for_a_point_of_any_type_is_as_narrow_as_machines_expect(value, kind):
+    assert encoded(value, ValueType(B.Variant, rank=-2))[0] == kind
+    assert there_and_back(value, ValueType(B.Variant, rank=-2), table()) == value
+
+
 # --- structures ---
 
 

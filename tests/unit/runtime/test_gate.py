@@ -240,7 +240,7 @@ async def test_stop_needs_only_the_stop_grant(tmp_path: Path) -> None:
             machines={
                 "press": {
                     "endpoint": "memory:press",
-                    "interlocks": [{"signal": "Status/MachSpeed", "above": 1e9, "skills": ["Other"]}],
+                    "interlocks": [{"signal": "Status/MachSpeed", "above": 1e9, "writes": ["Status/MachSpeed"]}],
                 }
             },
         ) as runtime,

@@ -165,3 +165,13 @@ async def test_a_full_inbox_keeps_the_latest_of_each_key_and_counts() -> None:
     inbox.put(("d", 1))
     assert [item async for item in inbox] == [("a", 2), ("c", 1)]
     assert inbox.dropped == 2
+
+
+async def test_a_number_beyond_64_bits_is_refused_and_the_client_goes_on() -> None:
+    async with pair() as (client, peer):
+        with pytest.raises(RefusedError, match="64 bits") as refusal:
+            await client.write("press", "Total", 2**64)
+        assert refusal.value.where == "press Total"
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(peer.answer, 7)
+            assert await client.get("key") == 7

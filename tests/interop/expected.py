@@ -1,0 +1,128 @@
+"""What the servers of this folder hold, in the JSON forms in which it is to be shown."""
+
+from typing import Any, Final
+
+__all__ = ["BAD", "EXTREMES", "KINDS", "ODDBALL"]
+
+ODDBALL: Final[dict[str, Any]] = {
+    "Scalars/Boolean": True,
+    "Scalars/SByte": -128,
+    "Scalars/Byte": 255,
+    "Scalars/Int16": -32768,
+    "Scalars/UInt16": 65535,
+    "Scalars/Int32": -2147483648,
+    "Scalars/UInt32": 4294967295,
+    "Scalars/Int64": "-9223372036854775808",
+    "Scalars/UInt64": "18446744073709551615",
+    "Scalars/Float": 1.5,
+    "Scalars/Double": 0.1,
+    "Scalars/String": "naïve ☃",
+    "Scalars/DateTime": "2024-02-29T12:34:56.789Z",
+    "Scalars/Guid": "72962b91-fa75-4ae6-8d28-b404dc7daf63",
+    "Scalars/ByteString": "AAH+/w==",
+    "Scalars/XmlElement": "<a>1</a>",
+    "Scalars/NodeId": "i=85",
+    "Scalars/ExpandedNodeId": "i=2253",
+    "Scalars/StatusCode": "BadOutOfService",
+    "Scalars/QualifiedName": {"name": "Thing", "namespace": "urn:interop:strange"},
+    "Scalars/LocalizedText": {"text": "Hallo", "locale": "de"},
+    "Scalars/NaN": "NaN",
+    "Scalars/Infinite": "-Infinity",
+    "Scalars/NullString": None,
+    "Scalars/Anything": 2.5,
+    "Arrays/Doubles": [1.5, -2.5, 1e300],
+    "Arrays/Strings": ["a", "", "c"],
+    "Arrays/Booleans": [True, False],
+    "Arrays/Int64s": ["1", "9223372036854775807"],
+    "Arrays/Texts": [{"text": "eins", "locale": ""}, {"text": "zwei", "locale": ""}],
+    "Arrays/Empty": [],
+    "Arrays/Matrix": [[1, 2, 3], [4, 5, 6]],
+    "Arrays/Cube": [[[1, 2], [3, 4]], [[5, 6], [7, 8]]],
+    "Arrays/EmptyMatrix": [],
+    "Arrays/HalfEmptyMatrix": [],  # this stack leaves the dimensions of an empty matrix away
+    "Structures/Point": {"X": 1, "Y": 2},
+    "Structures/Points": [{"X": 1, "Y": 2}, {"X": 3, "Y": 4}],
+    "Structures/NoPoints": [],
+    "Structures/FullRoute": {
+        "Name": "full",
+        "Colour": {"value": 7, "name": "Blue"},
+        "Points": [{"X": 0, "Y": 0}, {"X": 1, "Y": 1}],
+        "Comment": {"text": "all there", "locale": ""},
+        "Limit": 2.5,
+        "Marks": [1, 2, 3],
+    },
+    "Structures/BareRoute": {
+        "Name": "bare",
+        "Colour": {"value": 1, "name": "Green"},
+        "Points": [],
+        "Comment": None,
+        "Limit": None,
+        "Marks": None,
+    },
+    "Structures/Colour": {"value": 7, "name": "Blue"},
+    "Access/ReadOnly": 1,
+    "Access/NotForYou": 1,
+    "Names/a~1b": 0,
+    "Names/c~0d": 1,
+    "Names/e~1f~0g": 2,
+    "Names/with space": 3,
+    "Names/grün": 4,
+    "Names/dot.name": 5,
+    "Names/Twin": 6,
+    "Names/Twin#2": 7,
+    "Names/Twin#2#2": 8,  # it is called Twin#2 itself
+}
+
+BAD: Final[dict[str, tuple[Any, str]]] = {
+    "Access/WriteOnly": (None, "BadNotReadable"),
+    "Access/NoAccess": (None, "BadNotReadable"),
+    "Access/Failing": (None, "BadDeviceFailure"),
+    "Access/Waiting": (None, "BadWaitingForInitialData"),
+    "Access/Doubtful": (3.25, "UncertainInitialValue"),
+}
+
+_PAINTED: Final = {"Weight": 1.5, "Layers": [1, 2], "Flags": 17, "Extra": "any"}
+
+KINDS: Final[dict[str, Any]] = {
+    "Kinds/PlaceNumber": {"Number": 4},
+    "Kinds/PlaceText": {"Text": "shelf"},
+    "Kinds/Part": {"Id": "p", "Weight": 1},
+    "Kinds/Painted": {"Id": "q", **_PAINTED},
+    "Kinds/PaintedAsPart": {"Id": "r", **_PAINTED},
+    "Kinds/AnyStructure": {"Id": "s", "Weight": 2},
+    "Kinds/Mixed": [{"Id": "t", "Weight": 3}, {"Number": 5}],
+    "Kinds/Parts": [[{"Id": "a", "Weight": 1}, {"Id": "b", "Weight": 2}], [{"Id": "c", "Weight": 3}, {"Id": "d", "Weight": 4}]],
+    "Kinds/Batch": {"Parts": [{"Id": "u", **_PAINTED}], "Place": {"Text": "rack"}},
+    "Kinds/Unknown": {"Body": "AQID"},
+    "Kinds/Flags": 17,
+    "Kinds/Width": 12.25,
+    "Kinds/Phase": {"value": 2, "name": "Hot"},
+    "Kinds/StrayPhase": {"value": 9, "name": ""},
+}
+
+EXTREMES: Final[dict[str, Any]] = {
+    "Extremes/NoBytes": None,
+    "Extremes/NoText": {"text": "", "locale": ""},
+    "Extremes/NoXml": None,
+    "Extremes/NoTime": None,
+    "Extremes/Earliest": None,  # on the wire 1601 is the null DateTime
+    "Extremes/Old": "1700-03-04T05:06:07.008Z",
+    "Extremes/Older": "1650-01-01T00:00:00Z",
+    "Extremes/Far": "2500-06-07T08:09:10.011Z",
+    "Extremes/Latest": "9999-12-31T23:59:59Z",
+    "Extremes/Tiny": 5e-324,
+    "Extremes/MinusZero": -0.0,
+    "Extremes/Int64s": ["-9223372036854775808", "-1", "9223372036854775807"],
+    "Extremes/UInt64s": ["0", "18446744073709551615"],
+    "Extremes/Guids": ["72962b91-fa75-4ae6-8d28-b404dc7daf63"],
+    "Extremes/Bytes": ["AA==", None, ""],
+    "Extremes/Strings": ["", None, "x"],
+    "Extremes/Texts": [{"text": "Hallo", "locale": "de"}, {"text": "Hello", "locale": "en"}],
+    "Extremes/Times": ["2024-02-29T12:34:56.789Z"],
+    "Extremes/Variants": [1, "two", [3]],
+    "Extremes/Number": 7,
+    "Extremes/AnyRank": [1, 2],
+    "Extremes/Duration": 250,
+    "Flags/Historizing": 1,
+    "Flags/Stamped": 4,
+}
