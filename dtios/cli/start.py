@@ -113,7 +113,17 @@ async def _follow(handle: "JobHandle", output: "Output", client: "Client") -> in
             await output.put(job_line(view) | ending, job_text(view, ending))
         last = view
     if last is not None and last.final:
-        return 0 if "result" in outcome_of(last) else 1
+        ending = outcome_of(last)
+        if "result" in ending:
+            return 0
+        error = ending["error"]
+        if output.as_json:  # a person who reads the lines has it there
+            say(
+                "dtios: "
+                + ": ".join(filter(None, (error["where"], error["message"])))
+                + (f"; {error['mend']}" if error["mend"] else "")
+            )
+        return 1
     view = last or handle.view
     if client.stopping.is_set():  # then somebody else can tell how it goes on
         raise TemporaryError(

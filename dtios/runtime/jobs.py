@@ -319,10 +319,10 @@ class JobRunner:
     async def _settled(self, active: ActiveJob, points: CommandPoints, error: DtiosError, *, fresh: bool) -> bool:
         """Whether an error ends it here. What may have been sent is looked for again, where the machine can tell."""
         if fresh and not points.sent:
-            await self._book.finish(active, JobOutcome(JobState.ABORTED, None, {}, "never started"), error)
+            await self._book.finish(active, JobOutcome(JobState.ABORTED, None, {}, f"never started: {error}"), error)
             return True
         if fresh and isinstance(error, RefusedError):
-            await self._book.finish(active, JobOutcome(JobState.ABORTED, None, {}, "the machine refused it"), error)
+            await self._book.finish(active, JobOutcome(JobState.ABORTED, None, {}, f"the machine refused it: {error}"), error)
             return True
         none = active.identity is JobIdentity.NONE
         if none or isinstance(error, OutcomeUnknown) or not isinstance(error, TemporaryError):

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from dtios.model.errors import TemporaryError, error_of_kind
+from dtios.model.errors import TemporaryError
 from dtios.model.job import JobOutcome, JobState, JobVerb
 from dtios.sdk.protocol import JobView
 
@@ -46,14 +46,13 @@ class JobHandle:
                     return
 
     async def outcome(self) -> JobOutcome:
-        """How it ended. Waits for as long as that is not known. Raises the error that the job failed with."""
+        """How it ended, with the reason where it did not complete; `view.error` has the error's parts. Waits for as long as that
+        is not known. Raises TemporaryError when the runtime stops telling."""
         async for _ in self:
             pass
         view = self.view
         if view.outcome is not None:
             return view.outcome
-        if view.error is not None:
-            raise error_of_kind(*view.error)
         if not view.final:
             raise TemporaryError("the runtime stopped telling about this job", where=f"{view.machine}, job {view.job}")
         return JobOutcome(view.state, view.substate)
