@@ -4,6 +4,7 @@ Warnings are errors (pyproject.toml). A test that blocks the loop on purpose say
 """
 
 import asyncio
+import gc
 import inspect
 import os
 import socket
@@ -97,6 +98,15 @@ class _BlockDetector:
                 frame = sys._current_frames().get(self._main)
                 self._found.append("".join(traceback.format_stack(frame, limit=8)) if frame else "unknown")
                 self._turned.wait()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def young_heap() -> Iterator[None]:
+    """What a module leaves behind (asyncua keeps whole address spaces) is not walked through again at every collection:
+    a full one of all of it would hold up the loops of later tests for seconds."""
+    yield
+    gc.collect()
+    gc.freeze()
 
 
 # --- at hand ---------------------------------------------------------------------------------------------------------------

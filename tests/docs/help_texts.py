@@ -18,7 +18,7 @@ _WIDTH: Final = 100
 
 def help_texts() -> dict[str, str]:
     """command ("" for dtios itself, "job list") -> its help, of the commands of this project."""
-    return dict(_walk(cli, click.Context(cli, info_name="dtios", terminal_width=_WIDTH), ""))
+    return dict(_walk(cli, click.Context(cli, info_name="dtios", **{**cli.context_settings, "terminal_width": _WIDTH}), ""))
 
 
 def _walk(command: click.Command, context: click.Context, name: str) -> Iterator[tuple[str, str]]:

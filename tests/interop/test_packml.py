@@ -64,7 +64,7 @@ async def test_a_run_with_a_hold_and_one_that_is_stopped(tmp_path: Path, interop
         await idle(client, unit)
     wanted = ["Start", "Hold", "Unhold", "Reset", "Start", "Stop", "Reset"]
     assert told(interop_server, unit)[begun:] == wanted
-    (parameters,) = [c["args"] for c in interop_server.calls("Start") if c["unit"] == unit and c["args"] != []][-2:-1]
+    (parameters,) = [c["args"] for c in interop_server.calls("Start") if c.get("unit") == unit and c["args"] != []][-2:-1]
     assert parameters == [{"name": "Count", "value": 4}]
 
 

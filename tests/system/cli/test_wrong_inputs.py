@@ -111,7 +111,7 @@ def through_runtime(machine: str, tmp_path_factory: pytest.TempPathFactory) -> I
             "configuration",
             ["no signal 'Status/MachSped'", "did you mean", "Status/MachSpeed"],
         ),
-        (["watch", "URL", "Nothing/*"], 2, "configuration", ["no signal 'Nothing/*'", "dtios describe"]),
+        (["watch", "URL", "Nothing/*"], 2, "configuration", ["none of its signals fits 'Nothing/*'", "describe"]),
         (["start", "URL", "SetMachSped"], 2, "configuration", ["no skill 'SetMachSped'", "did you mean SetMachSpeed?"]),
         (["describe", "URL", "--machine", "Fillr"], 2, "configuration", ["'Fillr'", "did you mean Filler?"]),
         (["write", "URL", "Status/MachSpeed", "fast"], 2, "configuration", ["'fast' is not a Float", "give a number"]),
