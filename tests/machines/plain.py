@@ -81,7 +81,7 @@ class PlainMachine:
         while True:
             await asyncio.sleep(STEP)
             now = time.monotonic() - begun
-            # A machine that was frozen does not catch up: a burst could overflow its own queue, and asyncua's server does not say so.
+            # What was frozen does not catch up: a burst could overflow its own queue, and asyncua's server does not say so.
             at = max(at, now - BEHIND)
             while at + 1 / self._rate <= now:
                 at += 1 / self._rate
