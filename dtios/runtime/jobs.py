@@ -399,6 +399,10 @@ class JobRunner:
             await self._gate.note(active.machine, "owner lost", active.view.skill, f"{action} {active.view.job}")
             if active.owner is lost:
                 active.owner = None
+            if action is not OnOwnerLost.FINISH:  # so that the journal says how it stands, where the machine is quick enough
+                with anyio.move_on_after(OWNER_LOST_LIMIT):
+                    while active.view.state in (JobState.ALLOWED_TO_START, JobState.RUNNING):
+                        await active.change()
         except Exception:
             log.exception("owner lost, and it could not be seen to", job=active.view.job, machine=active.machine.name)
         finally:
