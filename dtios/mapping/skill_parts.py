@@ -14,10 +14,9 @@ from dtios.mapping.paths import resolve
 from dtios.mapping.profile_library import LoadedProfile
 from dtios.mapping.profile_skills import CapabilityRule, ParameterRule, ResultRule
 from dtios.mapping.profile_units import UnitRule
-from dtios.model.job import JobVerb
-from dtios.model.machine import OnOwnerLost, Skill
+from dtios.model.machine import OnOwnerLost, Skill, effective_on_owner_lost
 
-__all__ = ["BuiltSkill", "NotBuilt", "Place", "effective_on_owner_lost", "finish"]
+__all__ = ["BuiltSkill", "NotBuilt", "Place", "finish"]
 
 
 class NotBuilt(Exception):
@@ -50,15 +49,6 @@ class Place:
         if found is None:
             raise NotBuilt(f"there is no {path} below {self.entry.path or self.entry.node.name.name}")
         return found
-
-
-def effective_on_owner_lost(wanted: OnOwnerLost, verbs: frozenset[JobVerb]) -> OnOwnerLost:
-    """A binding that cannot hold stops, one that cannot stop finishes."""
-    if wanted is OnOwnerLost.HOLD and JobVerb.PAUSE not in verbs:
-        wanted = OnOwnerLost.STOP
-    if wanted is OnOwnerLost.STOP and not verbs & {JobVerb.STOP, JobVerb.ABORT}:
-        return OnOwnerLost.FINISH
-    return wanted
 
 
 def finish(

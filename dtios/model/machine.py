@@ -19,6 +19,7 @@ __all__ = [
     "Signal",
     "Skill",
     "Unit",
+    "effective_on_owner_lost",
 ]
 
 
@@ -132,6 +133,15 @@ class OnOwnerLost(StrEnum):
     HOLD = "hold"
     STOP = "stop"
     FINISH = "finish"
+
+
+def effective_on_owner_lost(wanted: OnOwnerLost, verbs: frozenset[JobVerb]) -> OnOwnerLost:
+    """What is really done: a binding that cannot hold stops (or aborts), one that can do neither finishes."""
+    if wanted is OnOwnerLost.HOLD and JobVerb.PAUSE not in verbs:
+        wanted = OnOwnerLost.STOP
+    if wanted is OnOwnerLost.STOP and not verbs & {JobVerb.STOP, JobVerb.ABORT}:
+        return OnOwnerLost.FINISH
+    return wanted
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,19 +9,18 @@ import structlog
 
 from dtios.model.errors import DtiosError, TemporaryError
 from dtios.model.job import JobState, JobVerb, allowed_verbs
-from dtios.model.machine import OnOwnerLost
+from dtios.model.machine import OnOwnerLost, effective_on_owner_lost
 from dtios.runtime.gate import Action, Command
 from dtios.runtime.job_book import ActiveJob
 from dtios.runtime.principal import Principal
 
-__all__ = ["OWNER_LOST_LIMIT", "Give", "effective_on_owner_lost", "leave"]
+__all__ = ["OWNER_LOST_LIMIT", "Give", "leave"]
 
 log = structlog.get_logger("dtios.jobs")
 
 Give = Callable[[ActiveJob, JobVerb, Command], Awaitable[None]]
 """Gives a verb to a job through the gate."""
 
-_VERBS: Final = {OnOwnerLost.HOLD: JobVerb.PAUSE, OnOwnerLost.STOP: JobVerb.STOP}
 TRIES: Final = 5
 """How often a verb is given to a machine that is not there or does not answer, before the next safer thing."""
 AGAIN: Final = 0.1
@@ -29,13 +28,13 @@ OWNER_LOST_LIMIT: Final = 0.8
 """Seconds that holding or stopping a lost owner's job may take before the runtime goes on (its end is due within one)."""
 
 
-def effective_on_owner_lost(wanted: OnOwnerLost, verbs: frozenset[JobVerb]) -> OnOwnerLost:
-    """What is really done: a binding that cannot hold stops, one that cannot stop finishes."""
-    if wanted is OnOwnerLost.HOLD and JobVerb.PAUSE not in verbs:
-        wanted = OnOwnerLost.STOP
-    if wanted is OnOwnerLost.STOP and JobVerb.STOP not in verbs:
-        return OnOwnerLost.FINISH
-    return wanted
+def _verb(action: OnOwnerLost, verbs: frozenset[JobVerb]) -> JobVerb | None:
+    """What is given for it: abort, where a machine has no stop or did not follow it."""
+    if action is OnOwnerLost.HOLD:
+        return JobVerb.PAUSE
+    if action is OnOwnerLost.STOP:
+        return JobVerb.STOP if JobVerb.STOP in verbs else JobVerb.ABORT
+    return None
 
 
 async def leave(active: ActiveJob, give: Give) -> OnOwnerLost:
@@ -49,7 +48,7 @@ async def leave(active: ActiveJob, give: Give) -> OnOwnerLost:
     skill = active.machine.mapped.skills.get(active.view.skill)
     verbs = frozenset() if skill is None else skill.binding.verbs
     tries = 0
-    while (verb := _VERBS.get(action)) is not None and not active.view.final and not active.forsaken:
+    while (verb := _verb(action, verbs)) is not None and not active.view.final and not active.forsaken:
         if active.owner is not lost:
             log.info("owner lost, and another has taken it over", machine=active.machine.name, job=active.view.job)
             return action

@@ -13,10 +13,10 @@ from anyio.abc import TaskGroup
 from dtios.mapping.parameters import to_machine, validate
 from dtios.model.errors import ConfigurationError, DtiosError, OutcomeUnknown, RefusedError, TemporaryError
 from dtios.model.job import JobIdentity, JobOutcome, JobState, JobVerb, allowed_verbs
-from dtios.model.machine import OnOwnerLost, Skill
+from dtios.model.machine import OnOwnerLost, Skill, effective_on_owner_lost
 from dtios.runtime.gate import Action, Command, Gate
 from dtios.runtime.job_book import ActiveJob, JobBook
-from dtios.runtime.job_owners import OWNER_LOST_LIMIT, effective_on_owner_lost, leave
+from dtios.runtime.job_owners import OWNER_LOST_LIMIT, leave
 from dtios.runtime.journal import Journal, StoredJob
 from dtios.runtime.link import first_error
 from dtios.runtime.machines import LiveMachine

@@ -7,9 +7,8 @@ import structlog
 
 from dtios.mapping.mapped import MappedMachine
 from dtios.model.errors import ConfigurationError
-from dtios.model.machine import Machine
+from dtios.model.machine import Machine, effective_on_owner_lost
 from dtios.runtime.config import MachineSettings
-from dtios.runtime.job_owners import effective_on_owner_lost
 from dtios.runtime.jobs import JobRunner
 from dtios.runtime.link import Link
 from dtios.runtime.machines import LiveMachine, MachineTable, unknown
