@@ -202,3 +202,17 @@ async def test_a_restart_finds_jobs_again_ends_them_or_leaves_them_unknown(tmp_p
 
 async def _nobody(principal: object) -> None:
     return None
+
+
+async def test_a_lost_owner_of_what_can_only_be_aborted_leaves_it_aborted(tmp_path: Path) -> None:
+    async with packml_machine("p", execute=20) as server:
+        base = "Machines/p/BaseStateMachine/MachineState"
+        server.remove(server.find(f"{base}/Stop"))
+        server.remove(server.find(f"{base}/ExecuteState/Hold"))
+        async with running(tmp_path, server, machines=machines(server)) as runtime:
+            async with client_of(runtime) as client:
+                job = await client.start("m", PRODUCE)
+                await until(client, job.id, JobState.RUNNING)
+            async with client_of(runtime) as other:
+                await until(other, job.id, JobState.ABORTED)
+        assert calls(server) == ["Start", "Abort"]
