@@ -8,7 +8,7 @@ from dtios.sdk.adapter import Adapter, Connection, ConnectionSettings, Endpoint
 from dtios.sdk.errors import ConfigurationError
 from dtios_opcua.connection import OpcUaConnection
 from dtios_opcua.discovery import discover
-from dtios_opcua.opening import check_settings
+from dtios_opcua.session.opening import check_settings
 
 __all__ = ["OpcUaAdapter"]
 

@@ -15,19 +15,19 @@ from dtios.model.status import is_bad, status_code
 from dtios.model.values import NO_TIME, DataValue
 from dtios.sdk.adapter import Call, Connection, ConnectionSettings, LastCheck, MonitoredPoint, Progress, Sink, Write
 from dtios.sdk.errors import ConfigurationError, OutcomeUnknown, TemporaryError
-from dtios_opcua.browsing import Browser
-from dtios_opcua.channel import skip_diagnostics
-from dtios_opcua.decoder import UNREADABLE
+from dtios_opcua.binary.decoder import UNREADABLE
+from dtios_opcua.binary.nodeid import NodeKey, encode_node_id
+from dtios_opcua.binary.wire import Reader, Undecodable
 from dtios_opcua.errors import BadStatus, LostError, command_error, service_error
-from dtios_opcua.loading import load_types
-from dtios_opcua.nodeid import NodeKey, encode_node_id
-from dtios_opcua.opening import open_session
-from dtios_opcua.publishing import Publishing
-from dtios_opcua.services import Attribute, Service
-from dtios_opcua.session import Session, status_list
-from dtios_opcua.subscribing import Subscriptions
-from dtios_opcua.supervising import watch_channel
-from dtios_opcua.wire import Reader, Undecodable
+from dtios_opcua.observing.publishing import Publishing
+from dtios_opcua.observing.subscribing import Subscriptions
+from dtios_opcua.session.channel import skip_diagnostics
+from dtios_opcua.session.opening import open_session
+from dtios_opcua.session.services import Attribute, Service
+from dtios_opcua.session.session import Session, status_list
+from dtios_opcua.session.supervising import watch_channel
+from dtios_opcua.space.browsing import Browser
+from dtios_opcua.space.loading import load_types
 
 __all__ = ["OpcUaConnection"]
 

@@ -5,8 +5,8 @@ import asyncio
 from asyncua import ua
 
 from dtios.sdk.adapter import Endpoint
-from dtios_opcua.channel import Channel, host_and_port
-from dtios_opcua.opening import endpoints_of, opening_error
+from dtios_opcua.session.channel import Channel, host_and_port
+from dtios_opcua.session.opening import endpoints_of, opening_error
 
 __all__ = ["discover", "url_of"]
 

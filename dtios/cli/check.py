@@ -86,7 +86,7 @@ def _collected(problems: Problems, where: str) -> Iterator[None]:
 
 
 def _offline(place: "Place", registry: "Registry") -> dict[str, Any]:
-    from dtios.mapping.profile_library import ProfileLibrary
+    from dtios.mapping.profiles.library import ProfileLibrary
 
     config, file = place.config, str(place.file)
     report: dict[str, Any] = {"config": file, "machines": [], "apps": [], "publishers": [], "problems": []}
@@ -104,7 +104,7 @@ def _offline(place: "Place", registry: "Registry") -> dict[str, Any]:
 def _machine(name: str, machine: "MachineSettings", registry: "Registry", where: str) -> dict[str, Any]:
     from pydantic import ValidationError
 
-    from dtios.mapping.profile_library import ProfileLibrary
+    from dtios.mapping.profiles.library import ProfileLibrary
     from dtios.model.errors import ConfigurationError
 
     problems: Problems = []

@@ -11,7 +11,7 @@ from dtios.cli.group import did_you_mean
 from dtios.cli.options import Target
 from dtios.cli.place import Place, configured_machine, machines_at
 from dtios.cli.unknown import unknown_machine
-from dtios.mapping.profile_file import read_profile
+from dtios.mapping.profiles.file import read_profile
 from dtios.model.errors import ConfigurationError, CredentialsError, TemporaryError
 from dtios.runtime.config import RuntimeConfig
 from dtios.sdk.client import Client, OnProgress

@@ -9,11 +9,11 @@ from dtios.mapping.facts import BrowseFacts, NodeKind
 from dtios.mapping.identify import identify
 from dtios.mapping.layout import Entry, Layout
 from dtios.mapping.mapped import MappedMachine, MappedSignal, MappedSkill, StatePoint
-from dtios.mapping.method_skills import plain_method_skill
-from dtios.mapping.profile import SignalRule
-from dtios.mapping.profile_library import GENERIC, LoadedProfile
-from dtios.mapping.skill_parts import BuiltSkill, NotBuilt, Place
-from dtios.mapping.skills import build_skill
+from dtios.mapping.profiles.library import GENERIC, LoadedProfile
+from dtios.mapping.profiles.profile import SignalRule
+from dtios.mapping.skills.build import build_skill
+from dtios.mapping.skills.methods import plain_method_skill
+from dtios.mapping.skills.parts import BuiltSkill, NotBuilt, Place
 from dtios.mapping.states import packml_point, unit_mode_point
 from dtios.model.datatypes import ANY_RANK, BuiltinType, ValueType
 from dtios.model.machine import Identification, Machine, Range, Signal, Skill

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from dtios.mapping.facts import BrowseFacts, Node, NodeKind
 from dtios.mapping.layout import Layout, segments
 from dtios.mapping.paths import ANY_NAMESPACE, join, resolve
-from dtios.mapping.profile_library import LoadedProfile, ProfileLibrary
+from dtios.mapping.profiles.library import LoadedProfile, ProfileLibrary
 from dtios.model.values import QualifiedName
 
 __all__ = ["Found", "Matches", "find_machines"]

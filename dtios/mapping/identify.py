@@ -3,7 +3,7 @@
 from dataclasses import fields
 from typing import Any, Final
 
-from dtios.mapping.skill_parts import Place
+from dtios.mapping.skills.parts import Place
 from dtios.model.machine import Identification
 from dtios.model.values import DateTime, LocalizedText
 from dtios.model.wire import time_to_json

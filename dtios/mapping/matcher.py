@@ -8,7 +8,7 @@ from dtios.mapping.discovery import Found, Matches, find_machines
 from dtios.mapping.facts import BrowseFacts
 from dtios.mapping.layout import address_order
 from dtios.mapping.mapped import MappedMachine
-from dtios.mapping.profile_library import ProfileLibrary
+from dtios.mapping.profiles.library import ProfileLibrary
 
 __all__ = ["map_machines", "rename"]
 

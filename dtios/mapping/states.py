@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dtios.mapping.facts import Node
 from dtios.mapping.layout import Entry
 from dtios.mapping.mapped import StatePoint
-from dtios.mapping.profile import StateRule
-from dtios.mapping.skill_parts import Place
+from dtios.mapping.profiles.profile import StateRule
+from dtios.mapping.skills.parts import Place
 from dtios.mapping.state_names import PACKML_STATES, UNIT_MODES
 
 __all__ = ["packml_point", "unit_mode_point"]

@@ -18,26 +18,26 @@ import anyio.to_thread
 import structlog
 from anyio.abc import TaskGroup
 
-from dtios.mapping.profile_library import ProfileLibrary
-from dtios.runtime import requests  # noqa: F401  # registers the handlers of every request
-from dtios.runtime.apps import AppSupervisor
-from dtios.runtime.conditions import ConditionBoard
+from dtios.mapping.profiles.library import ProfileLibrary
+from dtios.runtime.apps.supervisor import AppSupervisor
+from dtios.runtime.apps.watchdog import watchdog
+from dtios.runtime.clients import requests  # noqa: F401  # registers the handlers of every request
+from dtios.runtime.clients.questions import QuestionBoard
+from dtios.runtime.clients.session import Session
+from dtios.runtime.commands.gate import Gate
+from dtios.runtime.commands.journal import Journal
+from dtios.runtime.commands.principal import Principal
+from dtios.runtime.commands.writer import SignalWriter
 from dtios.runtime.config import AppSettings, Grant, MachineSettings, PublisherSettings, RuntimeConfig
 from dtios.runtime.configure import patched, write_machines
-from dtios.runtime.gate import Gate
-from dtios.runtime.jobs import JobRunner
-from dtios.runtime.journal import Journal
+from dtios.runtime.data.router import Router
+from dtios.runtime.jobs.runner import JobRunner
 from dtios.runtime.kernel import Kernel
-from dtios.runtime.links import LinkTable
-from dtios.runtime.machines import MachineTable
-from dtios.runtime.principal import Principal
-from dtios.runtime.questions import QuestionBoard
+from dtios.runtime.links.conditions import ConditionBoard
+from dtios.runtime.links.machines import MachineTable
+from dtios.runtime.links.table import LinkTable
 from dtios.runtime.registry import Registry
-from dtios.runtime.router import Router
-from dtios.runtime.session import Session
 from dtios.runtime.state import StateDirectory
-from dtios.runtime.watchdog import watchdog
-from dtios.runtime.writer import SignalWriter
 from dtios.sdk import protocol as p
 from dtios.sdk.clock import Clock, SystemClock
 from dtios.sdk.transport import Transport

@@ -5,15 +5,15 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from dtios.model.errors import ConfigurationError
-from dtios.runtime.conditions import ConditionBoard
-from dtios.runtime.gate import Gate
-from dtios.runtime.jobs import JobRunner
-from dtios.runtime.journal import Journal, StoredJob
-from dtios.runtime.links import LinkTable
-from dtios.runtime.machines import MachineTable
-from dtios.runtime.questions import QuestionBoard
-from dtios.runtime.router import Router
-from dtios.runtime.writer import SignalWriter
+from dtios.runtime.clients.questions import QuestionBoard
+from dtios.runtime.commands.gate import Gate
+from dtios.runtime.commands.journal import Journal, StoredJob
+from dtios.runtime.commands.writer import SignalWriter
+from dtios.runtime.data.router import Router
+from dtios.runtime.jobs.runner import JobRunner
+from dtios.runtime.links.conditions import ConditionBoard
+from dtios.runtime.links.machines import MachineTable
+from dtios.runtime.links.table import LinkTable
 from dtios.sdk.clock import Clock
 from dtios.sdk.protocol import AppView
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from dtios.cli.entry import COMMANDS
 from dtios.cli.schema import schemas
-from dtios.mapping.profile import Profile
+from dtios.mapping.profiles.profile import Profile
 from dtios.model.gap import GapCause
 from dtios.runtime.config import RuntimeConfig
 from tests.docs.help_texts import PAGE, help_texts

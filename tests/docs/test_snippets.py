@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from dtios.cli.schema import schemas
-from dtios.mapping.profile_library import ProfileLibrary
+from dtios.mapping.profiles.library import ProfileLibrary
 from dtios.runtime.config import load_config
 from dtios.sdk import App
 from dtios.testing import packml_machine

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from dtios.mapping.schema import object_schema, schema_of
+from dtios.mapping.skills.schema import object_schema, schema_of
 from dtios.model.coercion import check
 from dtios.model.datatypes import ValueType
 from dtios.model.wire import from_json, to_json

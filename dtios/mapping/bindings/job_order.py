@@ -17,7 +17,7 @@ from dtios.mapping.bindings.job_order_data import (
 )
 from dtios.mapping.bindings.job_order_follow import Follower, Responses
 from dtios.mapping.points import Points
-from dtios.mapping.schema import object_schema, schema_of
+from dtios.mapping.skills.schema import object_schema, schema_of
 from dtios.model.datatypes import BuiltinType, ValueType
 from dtios.model.errors import RefusedError, TemporaryError
 from dtios.model.job import JobIdentity, JobOrder, JobOutcome, JobVerb

@@ -22,7 +22,7 @@ from dtios.mapping.bindings.packml_points import (
     descriptor,
 )
 from dtios.mapping.points import Change, Points
-from dtios.mapping.schema import object_schema, schema_of
+from dtios.mapping.skills.schema import object_schema, schema_of
 from dtios.model.datatypes import ValueType
 from dtios.model.errors import RefusedError, TemporaryError
 from dtios.model.job import JobIdentity, JobOrder, JobOutcome, JobState, JobSubstate, JobVerb

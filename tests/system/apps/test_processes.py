@@ -114,7 +114,7 @@ async def test_one_that_swallows_its_cancellation_is_killed_with_the_runtime(tmp
 
 RUNTIME = """
 import anyio
-from dtios.runtime.child import spawn
+from dtios.runtime.apps.child import spawn
 
 async def main():
     async with spawn("never_imported:app", "never_imported") as child:

@@ -18,10 +18,10 @@ from typing import Any
 import anyio
 
 import dtios_opcua.adapter  # imported once, before the forks
+from dtios.runtime.commands.journal import Journal
 from dtios.runtime.config import RuntimeConfig
 from dtios.runtime.core import Runtime
-from dtios.runtime.journal import Journal
-from dtios.runtime.link import Link
+from dtios.runtime.links.link import Link
 from dtios.runtime.registry import Registry
 from dtios.runtime.state import StateDirectory
 from tests.runtimes import client_of

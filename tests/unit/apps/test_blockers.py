@@ -6,8 +6,8 @@ import anyio
 import pytest
 import structlog.testing
 
-from dtios.runtime.blocker import blocker
-from dtios.runtime.watchdog import watchdog
+from dtios.runtime.apps.blocker import blocker
+from dtios.runtime.apps.watchdog import watchdog
 
 
 @pytest.mark.blocks
@@ -36,7 +36,7 @@ async def test_a_turning_loop_is_not_accused() -> None:
 
 
 def test_a_stack_gives_the_handler_and_the_innermost_foreign_line() -> None:
-    crew = blocker.__code__.co_filename.replace("runtime/blocker.py", "sdk/crew.py")
+    crew = blocker.__code__.co_filename.replace("runtime/apps/blocker.py", "sdk/crew.py")
     stack = [
         "Thread 0x00007f (most recent call first):",
         '  File "/elsewhere/thread.py", line 1 in wait',

@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from dtios.model.errors import TemporaryError
-from dtios.runtime.control import connect_control, serve_control
+from dtios.runtime.clients.control import connect_control, serve_control
 from dtios.runtime.state import StateDirectory
 from dtios.sdk.codec import pack
 from dtios.sdk.protocol import CLIENT_DECODER, RUNTIME_DECODER, Failure, Hello, Reply, Request

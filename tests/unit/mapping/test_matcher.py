@@ -11,7 +11,7 @@ from test_profiles import PRESS, library
 from dtios.mapping.facts import BrowseFacts, Node, ReferenceKind
 from dtios.mapping.mapped import MappedMachine
 from dtios.mapping.matcher import map_machines
-from dtios.mapping.profile_library import ProfileLibrary
+from dtios.mapping.profiles.library import ProfileLibrary
 from dtios.model.datatypes import BuiltinType, ValueType
 from dtios.model.job import JobIdentity, JobVerb
 from dtios.model.machine import OnOwnerLost, Range

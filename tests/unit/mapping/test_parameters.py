@@ -11,8 +11,8 @@ from dtios.mapping.bindings.arguments import Input, Output
 from dtios.mapping.bindings.method import MethodBinding
 from dtios.mapping.conversion import Conversion
 from dtios.mapping.mapped import MappedSkill
-from dtios.mapping.parameters import canonical_schema, results_to_canonical, to_machine, validate
-from dtios.mapping.schema import schema_of
+from dtios.mapping.skills.parameters import canonical_schema, results_to_canonical, to_machine, validate
+from dtios.mapping.skills.schema import schema_of
 from dtios.model.datatypes import BuiltinType, Field, ValueType
 from dtios.model.errors import ConfigurationError, DtiosError, RefusedError
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from dtios.mapping.profile_file import parse_profile
-from dtios.mapping.profile_library import ProfileLibrary
-from dtios.mapping.profile_skills import PackMLRule
+from dtios.mapping.profiles.file import parse_profile
+from dtios.mapping.profiles.library import ProfileLibrary
+from dtios.mapping.profiles.skills import PackMLRule
 from dtios.model.errors import ConfigurationError
 
 PRESS = """

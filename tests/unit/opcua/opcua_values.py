@@ -7,9 +7,9 @@ from asyncua import ua
 from hypothesis import strategies as st
 
 from dtios.model.values import DateTime, LocalizedText, NodeId, QualifiedName, StatusCode
-from dtios_opcua.nodeid import Namespaces
-from dtios_opcua.standard_types import standard_types
-from dtios_opcua.typetable import TypeTable
+from dtios_opcua.binary.nodeid import Namespaces
+from dtios_opcua.binary.standard_types import standard_types
+from dtios_opcua.binary.typetable import TypeTable
 
 SPACES = Namespaces(("http://opcfoundation.org/UA/", "urn:a", "urn:b"))
 

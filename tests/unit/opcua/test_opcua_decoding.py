@@ -17,9 +17,9 @@ from dtios.model.status import BAD_DECODING_ERROR
 from dtios.model.values import LATEST, NO_TIME, Record
 from dtios.model.wire_time import time_to_json
 from dtios.sdk.codec import pack_value, unpack_value
-from dtios_opcua.decoder import UNREADABLE, Decoder, reshape
-from dtios_opcua.notification import Columns, decode_notifications, read_header, read_message
-from dtios_opcua.wire import Reader, Undecodable, ns_from_ticks, ticks_from_ns, value_from_ticks
+from dtios_opcua.binary.decoder import UNREADABLE, Decoder, reshape
+from dtios_opcua.binary.notification import Columns, decode_notifications, read_header, read_message
+from dtios_opcua.binary.wire import Reader, Undecodable, ns_from_ticks, ticks_from_ns, value_from_ticks
 
 DATA_CHANGE = (0, 811)
 

@@ -12,10 +12,10 @@ from opcua_values import SCALARS, in_model, table
 from dtios.model.datatypes import INTEGER_RANGES, BuiltinType, ValueType
 from dtios.model.values import DateTime, LocalizedText, NodeId, QualifiedName, Record, XmlElement
 from dtios.sdk.errors import ConfigurationError, RefusedError
-from dtios_opcua.decoder import Decoder
-from dtios_opcua.encoder import Encoder
-from dtios_opcua.typetable import DataTypeInfo, StructureField, StructureInfo
-from dtios_opcua.wire import Reader
+from dtios_opcua.binary.decoder import Decoder
+from dtios_opcua.binary.encoder import Encoder
+from dtios_opcua.binary.typetable import DataTypeInfo, StructureField, StructureInfo
+from dtios_opcua.binary.wire import Reader
 
 B = BuiltinType
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dtios.sdk.errors import ConfigurationError
-from dtios_opcua.nodeid import Namespaces, encode_node_id, sort_key
+from dtios_opcua.binary.nodeid import Namespaces, encode_node_id, sort_key
 
 UA = "http://opcfoundation.org/UA/"
 IDENTIFIERS = st.one_of(st.integers(0, 2**32 - 1), st.text(), st.uuids(), st.binary())

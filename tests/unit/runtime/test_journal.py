@@ -9,13 +9,13 @@ import pytest
 from dtios.model.errors import ConfigurationError
 from dtios.model.job import JobOutcome, JobState
 from dtios.model.values import DateTime, Record
-from dtios.runtime.journal import RETENTION, Journal
+from dtios.runtime.commands.journal import RETENTION, Journal
 from dtios.sdk.protocol import JobEntry, JobView
 
 WRITER = """
 import anyio, sys
 from pathlib import Path
-from dtios.runtime.journal import Journal
+from dtios.runtime.commands.journal import Journal
 
 async def main():
     journal = await Journal.open(Path(sys.argv[1]), 1)

@@ -12,8 +12,8 @@ from dtios.mapping.conversion import Conversion
 from dtios.model.batch import Batch
 from dtios.model.gap import Gap, GapCause
 from dtios.model.status import BAD_NO_COMMUNICATION
-from dtios.runtime.consumer import BLOCK_LIMIT, Consumer
-from dtios.runtime.router import Router
+from dtios.runtime.data.consumer import BLOCK_LIMIT, Consumer
+from dtios.runtime.data.router import Router
 from dtios.sdk.clock import SystemClock
 
 CLOCK = SystemClock()

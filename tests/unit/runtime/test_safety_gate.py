@@ -13,9 +13,9 @@ from dtios.model.errors import ConfigurationError, DtiosError, RefusedError
 from dtios.model.job import JobState, JobVerb
 from dtios.model.machine import Range
 from dtios.model.values import Enumerated, LocalizedText, Record
+from dtios.runtime.commands.gate import _holds
 from dtios.runtime.config import Interlock
 from dtios.runtime.core import Runtime
-from dtios.runtime.gate import _holds
 from dtios.sdk.client import Client
 from dtios.testing import MemoryServer, job_order_machine, method_machine, packml_machine
 from tests.runtimes import client_of, running
@@ -215,6 +215,6 @@ async def test_a_machine_that_was_replaced_gets_no_command_meant_for_the_other(t
 
 
 def _everybody() -> Any:
-    from dtios.runtime.principal import Principal
+    from dtios.runtime.commands.principal import Principal
 
     return Principal("cli:tester", everything=True)

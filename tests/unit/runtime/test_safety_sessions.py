@@ -11,9 +11,9 @@ from anyio.abc import UNIXSocketStream
 
 from dtios.model.batch import Batch
 from dtios.model.errors import TemporaryError
-from dtios.runtime.consumer import Consumer
-from dtios.runtime.journal import Journal
-from dtios.runtime.session import MAX_REQUESTS, WINDOW, Session
+from dtios.runtime.clients.session import MAX_REQUESTS, WINDOW, Session
+from dtios.runtime.commands.journal import Journal
+from dtios.runtime.data.consumer import Consumer
 from dtios.sdk import protocol as p
 from dtios.sdk.clock import SystemClock
 from dtios.sdk.codec import pack
@@ -201,7 +201,7 @@ async def test_a_corrupted_page_is_said_in_a_sentence(tmp_path: Path) -> None:
 
 
 async def test_one_who_is_turned_away_with_garbage_does_not_end_the_door(tmp_path: Path) -> None:
-    from dtios.runtime.control import _turn_away
+    from dtios.runtime.clients.control import _turn_away
 
     ours, theirs = memory_pair()
     await theirs.send(b"\xc1\xc1")

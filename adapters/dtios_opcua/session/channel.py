@@ -1,0 +1,241 @@
+"""One socket with its secure channel, and requests over it as bytes.
+
+asyncua opens the channel and the session; requests are handed to its protocol object here, in one function without an
+await, because the way through asyncua's client takes a semaphore, a hook and (on Python 3.11) a task of its own before a
+byte is written: a command's last check could be outdated by then.
+"""
+
+import asyncio
+import logging
+import struct
+import time
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+from asyncua import ua
+from asyncua.client.client import Client
+from asyncua.client.ua_client import UaClientState, UASocketProtocol
+from asyncua.ua.ua_binary import nodeid_to_binary
+from asyncua.ua.uaerrors import UaError
+
+from dtios.model.status import is_bad
+from dtios.sdk.adapter import LastCheck
+from dtios_opcua.binary.wire import Reader, Undecodable, ticks_from_ns
+from dtios_opcua.errors import BadStatus, LostError
+
+__all__ = ["Answer", "Channel", "host_and_port"]
+
+_SERVICE_FAULT = 397
+_DEFAULT_PORT = 4840
+_HEADER_TAIL = struct.Struct("<qIIiI")
+
+Answer = asyncio.Future[bytes]
+
+
+def host_and_port(url: str) -> tuple[str, int]:
+    """Raises ValueError for a port that is no number."""
+    parts = urlsplit(url)
+    return parts.hostname or "", parts.port or _DEFAULT_PORT
+
+
+class _Protocol(UASocketProtocol):
+    """Notes when the server was last heard of, and what asyncua had to complain about."""
+
+    def __init__(self, timeout: float) -> None:
+        super().__init__(timeout)
+        self.complaint = ""
+        # a logger of its own, registered nowhere: asyncua's complaint becomes the reason that a person reads
+        self.logger = logging.Logger("dtios_opcua.protocol", logging.WARNING)
+        self.logger.addHandler(_Complaints(self))
+        self.is_session_closing = lambda: True
+        self.last_heard = time.monotonic()
+        self.closed = asyncio.Event()
+
+    def data_received(self, data: bytes) -> None:
+        self.last_heard = time.monotonic()
+        super().data_received(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.closed.set()
+
+
+class _Complaints(logging.Handler):
+    def __init__(self, protocol: _Protocol) -> None:
+        super().__init__()
+        self._protocol = protocol
+
+    def emit(self, record: logging.LogRecord) -> None:
+        cause = record.exc_info[1] if record.exc_info else None
+        self._protocol.complaint = str(cause) if cause is not None else record.getMessage()
+
+
+class Channel:
+    """From the TCP connection to the activated session. `lost` is set when the socket is gone."""
+
+    def __init__(self, url: str, timeout: float) -> None:
+        self.url = url
+        self.timeout = timeout
+        host, port = host_and_port(url)
+        spelled = f"[{host}]" if ":" in host else host
+        path = urlsplit(url).path
+        self.client = Client(f"opc.tcp://{spelled}:{port}{path}", timeout=timeout)
+        self.client.uaclient.pre_request_hook = None
+        self.protocol = _Protocol(timeout)
+        self.client.uaclient.protocol = self.protocol
+        self._token = b"\x00\x00"
+        self._handle = 0
+
+    @property
+    def lost(self) -> asyncio.Event:
+        return self.protocol.closed
+
+    @property
+    def complaint(self) -> str:
+        """Why the channel was closed from our side, as far as anybody said."""
+        return self.protocol.complaint
+
+    @property
+    def last_heard(self) -> float:
+        """Monotonic seconds."""
+        return self.protocol.last_heard
+
+    async def open(self) -> None:
+        """Connect, Hello, OpenSecureChannel. The address asked is the address used, whatever the server calls itself."""
+        host, port = host_and_port(self.url)
+        loop = asyncio.get_running_loop()
+        await loop.create_connection(lambda: self.protocol, host, port)
+        self.client.uaclient._set_state(UaClientState.SOCKET_OPEN)
+        await self.client.send_hello()
+        await self.client.open_secure_channel()
+
+    def use_token(self, token: ua.NodeId) -> None:
+        self._token = bytes(nodeid_to_binary(token))
+
+    def hand_over(self, service: int, payload: bytes, timeout: float, last_check: LastCheck | None = None) -> Answer:
+        """Write one request to the socket, now. `last_check` is the last thing before it; nothing is awaited in here.
+
+        Raises LostError when there is no socket any more (nothing was sent), and what `last_check` raises.
+        """
+        protocol = self.protocol
+        transport = protocol.transport
+        if transport is None or transport.is_closing():
+            raise LostError("the connection is closed")
+        self._handle = self._handle % 0xFFFFFFFF + 1
+        now = ticks_from_ns(time.time_ns())
+        head = self._token + _HEADER_TAIL.pack(now, self._handle, 0, -1, int(timeout * 1000)) + b"\x00\x00\x00"
+        body = struct.pack("<BBH", 1, 0, service) + head + payload
+        future: Answer = asyncio.get_running_loop().create_future()
+        if last_check is not None:
+            last_check()
+        protocol.revolve_security_token()
+        request = protocol._request_id + 1
+        message = protocol._connection.message_to_binary(body, request_id=request)
+        protocol._request_id = request
+        protocol._callbackmap[request] = future
+        future.add_done_callback(_seen)
+        transport.write(message)
+        return future
+
+    async def wait(self, answer: Answer, timeout: float | None) -> Reader:
+        """The answer behind its header. Raises LostError, TimeoutError, BadStatus or Undecodable."""
+        try:
+            async with asyncio.timeout(timeout):
+                body = await answer
+        except ConnectionError as error:
+            raise LostError("the connection was lost") from error
+        except UaError as error:
+            raise LostError(str(error)) from error
+        except OSError as error:
+            if isinstance(error, TimeoutError) and not self.lost.is_set():
+                raise
+            raise LostError(str(error)) from error
+        return open_answer(body)
+
+    async def request(self, service: int, payload: bytes, timeout: float | None = None) -> Reader:
+        """One request that changes nothing: all that goes wrong is LostError or BadStatus."""
+        limit = self.timeout if timeout is None else timeout
+        try:
+            return await self.wait(self.hand_over(service, payload, limit), limit)
+        except TimeoutError:
+            raise LostError(f"no answer within {limit:g} s") from None
+
+    async def renew(self) -> None:
+        await self.client.open_secure_channel(renew=True)
+        self.client.uaclient.revolve_security_token()
+
+    @property
+    def renewal(self) -> float:
+        """Seconds after which the channel must be renewed (Part 4, 5.5.2.1: at 75 % of its lifetime)."""
+        return self.client.secure_channel_timeout * 0.75 / 1000
+
+    async def close(self, patience: float, close_session: Callable[[], Answer] | None) -> None:
+        """Say goodbye as long as `patience` (seconds) lasts, then drop the socket, come what may."""
+        protocol = self.protocol
+        try:
+            if close_session is not None and not self.lost.is_set():
+                async with asyncio.timeout(patience):
+                    await close_session()
+        except (TimeoutError, OSError, UaError, LostError):
+            pass  # a server that does not listen gets no goodbye
+        finally:
+            self._abort()
+        try:
+            async with asyncio.timeout(patience):
+                if protocol.transport is not None:
+                    await self.lost.wait()
+        except TimeoutError:
+            pass
+
+    def _abort(self) -> None:
+        for future in self.protocol._callbackmap.values():
+            if not future.done():  # cancelling it would cancel the task that waits for it
+                future.set_exception(ConnectionError("the connection is closed"))
+        self.protocol._callbackmap.clear()
+        if self.protocol.transport is not None:
+            self.protocol.transport.abort()
+
+
+def _seen(answer: Answer) -> None:
+    """Who waited may be gone when the connection dies: that is no fault to be reported by the event loop."""
+    if not answer.cancelled():
+        answer.exception()
+
+
+def open_answer(body: Any) -> Reader:
+    """A reader behind the ResponseHeader (Part 4, 7.33). Raises BadStatus for a Bad ServiceResult."""
+    # asyncua hands out its own Buffer over the whole message
+    data = body.copy().read(len(body)) if hasattr(body, "copy") else body
+    if not isinstance(data, bytes):
+        raise Undecodable("no message")
+    reader = Reader(data)
+    service = reader.node_id()
+    reader.i64()
+    reader.u32()
+    status = reader.u32()
+    skip_diagnostics(reader)
+    for _ in range(reader.length()):
+        reader.string()
+    reader.node_id()
+    if reader.u8():
+        reader.byte_string()
+    if is_bad(status):
+        raise BadStatus(status)
+    if service == (0, _SERVICE_FAULT):
+        raise BadStatus(0x80010000)
+    return reader
+
+
+def skip_diagnostics(reader: Reader) -> None:
+    mask = reader.u8()
+    for bit in (1, 2, 4, 8):
+        if mask & bit:
+            reader.i32()
+    if mask & 0x10:
+        reader.string()
+    if mask & 0x20:
+        reader.u32()
+    if mask & 0x40:
+        skip_diagnostics(reader.nested())
+        reader.depth -= 1

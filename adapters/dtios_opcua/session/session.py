@@ -1,0 +1,123 @@
+"""An activated session with what belongs to it alone: namespaces, limits, types, decoder and encoder."""
+
+import asyncio
+import os
+import socket
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+from dtios.model.status import BAD_DECODING_ERROR
+from dtios.model.values import NO_TIME
+from dtios_opcua.binary.decoder import Decoder
+from dtios_opcua.binary.encoder import Encoder
+from dtios_opcua.binary.nodeid import Namespaces, NodeKey
+from dtios_opcua.binary.standard_types import standard_types
+from dtios_opcua.binary.typetable import TypeTable
+from dtios_opcua.binary.wire import Reader, Undecodable
+from dtios_opcua.session.channel import Answer, Channel, host_and_port
+from dtios_opcua.session.services import Attribute, Limits, Service, batched, read_payload
+
+__all__ = ["Reading", "Session", "status_list"]
+
+Reading = tuple[Any, int, int, int]
+"""(value, status, source time, server time)."""
+
+_NAMESPACE_ARRAY: NodeKey = (0, 2255)
+_START_TIME: NodeKey = (0, 2257)
+_BUILD_INFO: NodeKey = (0, 2260)
+_LIMITS: dict[str, NodeKey] = {
+    "read": (0, 11705),
+    "write": (0, 11707),
+    "browse": (0, 11710),
+    "monitored_items": (0, 11714),
+}
+_UNEXPECTED = 0x80010000
+_SESSION_TIMEOUT = 60_000  # ms; long enough for a pause of the network, short enough that a dead client is forgotten
+
+
+class Session:
+    """Made by `open`; one for each run of a connection."""
+
+    def __init__(self, channel: Channel) -> None:
+        self.channel = channel
+        self.limits = Limits()
+        self.fingerprint = ""
+        self.types_loaded = False
+        self.loading = asyncio.Lock()
+        self.notes: list[str] = []
+        self._use(Namespaces(("http://opcfoundation.org/UA/",)))
+
+    def _use(self, namespaces: Namespaces) -> None:
+        self.namespaces = namespaces
+        self.types = TypeTable(namespaces, standard_types())
+        self.decoder = Decoder(self.types)
+        self.encoder = Encoder(self.types)
+
+    async def open(self, user: str | None, password: str | None) -> None:
+        """From the socket to the NamespaceArray. Raises what asyncua, the socket and the services raise."""
+        client = self.channel.client
+        client.name = client.description = "DTI-OS"
+        client.application_uri = f"urn:{socket.gethostname()}:dtios"
+        client.product_uri = "urn:dtios"
+        client.session_timeout = _SESSION_TIMEOUT
+        client._session_counter = os.getpid()
+        await self.channel.open()
+        result = await client.create_session()
+        await client.activate_session(username=user, password=password)
+        self.channel.use_token(result.AuthenticationToken)
+        await self._look_around()
+
+    async def _look_around(self) -> None:
+        keys = [_NAMESPACE_ARRAY, _START_TIME, _BUILD_INFO, *_LIMITS.values()]
+        values = [value for value, *_ in await self.read([(key, Attribute.VALUE) for key in keys])]
+        uris = tuple(str(uri) for uri in values[0] or ())
+        self._use(Namespaces(uris or ("http://opcfoundation.org/UA/",)))
+        build = values[2].fields if values[2] is not None else {}
+        self.fingerprint = repr((uris, values[1], sorted((name, str(value)) for name, value in build.items())))
+        for name, value in zip(_LIMITS, values[3:], strict=True):
+            if isinstance(value, int) and value > 0:
+                setattr(self.limits, name, min(value, getattr(self.limits, name)))
+
+    def uri_index(self, uri: str) -> int | None:
+        return self.namespaces.index(uri)
+
+    async def read(self, items: Sequence[tuple[NodeKey, int]]) -> list[Reading]:
+        """Attributes, in order. A result that cannot be decoded is BadDecodingError, and the others are read again one by
+        one when it hides them. Raises LostError or BadStatus."""
+        readings: list[Reading] = []
+        async for some, answer in batched(self.channel, self.limits, "read", Service.READ, items, read_payload):
+            got = self._readings(answer, len(some))
+            if got is None:
+                got = [await self._single(item) for item in some]
+            readings += got
+        return readings
+
+    def _readings(self, answer: Reader, expected: int) -> list[Reading] | None:
+        decode = self.decoder.data_value
+        try:
+            count = answer.length()
+            return [decode(answer) for _ in range(count)] if count == expected else None
+        except Undecodable:
+            return None
+
+    async def _single(self, item: tuple[NodeKey, int]) -> Reading:
+        answer = await self.channel.request(Service.READ, read_payload([item]))
+        got = self._readings(answer, 1)
+        return (None, BAD_DECODING_ERROR, NO_TIME, NO_TIME) if got is None else got[0]
+
+    def goodbye(self) -> Answer:
+        """CloseSession, with its subscriptions."""
+        return self.channel.hand_over(Service.CLOSE_SESSION, b"\x01", 1.0)
+
+    @property
+    def where(self) -> str:
+        host, port = host_and_port(self.channel.url)
+        return f"{host}:{port}"
+
+
+def status_list(reader: Reader, expected: int) -> list[int]:
+    """The StatusCodes that answer Write and the Delete services."""
+    count = reader.length(4)
+    codes = list(struct.unpack(f"<{max(count, 0)}I", reader.take(4 * max(count, 0))))
+    return (codes + [_UNEXPECTED] * expected)[:expected]

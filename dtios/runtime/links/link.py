@@ -1,0 +1,349 @@
+"""One supervised connection: connect, describe, subscribe, notice the loss, and again, for ever."""
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Any, Final, Literal
+
+import anyio
+import structlog
+from anyio.abc import TaskStatus
+
+from dtios.mapping.conversion import Conversion
+from dtios.mapping.facts import BrowseFacts
+from dtios.model.batch import Batch
+from dtios.model.condition import Condition
+from dtios.model.datatypes import ValueType
+from dtios.model.errors import ConfigurationError, CredentialsError, DtiosError, TemporaryError
+from dtios.model.gap import Gap, GapCause
+from dtios.model.status import BAD_NO_COMMUNICATION, is_bad
+from dtios.model.values import DataValue
+from dtios.runtime.data.router import Router
+from dtios.runtime.links.backoff import Backoff
+from dtios.sdk.adapter import Call, Connection, LastCheck, Loss, MonitoredPoint, Progress, Write
+from dtios.sdk.clock import Clock
+
+__all__ = ["Link", "first_error"]
+
+log = structlog.get_logger("dtios.link")
+
+Health = Literal["connecting", "online", "offline", "failed"]
+Described = Callable[["Link", BrowseFacts], Awaitable[None]]
+
+HEALTHY_AFTER: Final = 1.0
+"""Seconds online after which the next loss starts from the shortest wait again."""
+UNSUBSCRIBE_LIMIT: Final = 0.5
+
+
+class Link:
+    """Owns one Connection and the subscriptions on it. `described` is told when the address space was browsed (anew).
+
+    A subscription outlives sessions: after a reconnect every monitored handle is subscribed again, and every consumer gets a
+    Gap for the time between.
+    """
+
+    def __init__(self, url: str, connection: Connection, router: Router, described: Described, clock: Clock) -> None:
+        self.url = url
+        self.health: Health = "connecting"
+        self.detail = ""
+        self.error: DtiosError | None = None
+        self.progress: set[Progress] = set()
+        self._connection = connection
+        self._router = router
+        self._described = described
+        self._clock = clock
+        self._points: dict[int, MonitoredPoint] = {}
+        self._raw: dict[str, int] = {}
+        self._wanted: Counter[int] = Counter()
+        self._refused: dict[int, int] = {}
+        self._fingerprint = ""
+        self._heard = clock.monotonic()
+        self._heard_at = clock.now()
+        self._lost_at: int | None = None
+        self._online_since = 0.0
+        self._outage: dict[int, int] = {}
+        self._ended = False
+        self._tried = anyio.Event()
+        self._changed = anyio.Event()
+        self._subscribing = anyio.Lock()
+        self._hurry = anyio.Event()
+        self._guarded: list[int] = []
+        self._listeners: dict[Callable[[], None], None] = {}
+        self._condition_listener: Callable[[str, Condition], None] | None = None
+
+    # --- health ---
+
+    @property
+    def online(self) -> bool:
+        return self.health == "online"
+
+    def silence(self) -> float:
+        """Seconds on the runtime's clock since anything was heard from the other end."""
+        return self._clock.monotonic() - self._heard
+
+    def on_condition(self, listener: Callable[[str, Condition], None]) -> None:
+        self._condition_listener = listener
+
+    def on_change(self, listener: Callable[[], None]) -> None:
+        self._listeners[listener] = None
+
+    async def wait_tried(self) -> None:
+        """Until the first attempt is over. Raises what it failed with."""
+        while not self._tried.is_set():  # a retry that somebody else asks for takes its place
+            await self._tried.wait()
+        if not self.online and self.error is not None:
+            raise self.error
+
+    async def retry(self) -> None:
+        """Somebody asks for it now: do not wait out the back-off. Returns after the next attempt."""
+        if self._tried.is_set():  # else one is under way, and others wait for it already
+            self._tried = anyio.Event()
+        self._hurry.set()
+
+    async def wait_online(self) -> None:
+        """Raises TemporaryError when the link was closed for good."""
+        while not self.online:
+            if self._ended:
+                raise self.error or TemporaryError("its connection was closed", where=self.url)
+            await self._changed.wait()
+
+    def _set(self, health: Health, error: DtiosError | None = None) -> None:
+        self.health, self.error, self.detail = health, error, "" if error is None else str(error)
+        changed, self._changed = self._changed, anyio.Event()
+        changed.set()
+        for listener in tuple(self._listeners):
+            listener()
+
+    def session(self) -> Connection:
+        """The connection while a session stands. Raises TemporaryError: offline means refused, never queued."""
+        if not self.online:
+            why = f" ({self.error.message})" if self.error is not None else ""
+            raise TemporaryError(f"it is offline{why}", where=self.url, mend="ask again when it is back")
+        return self._connection
+
+    # --- the supervisor's loop ---
+
+    async def run(self) -> None:
+        """Until cancelled. Logs a loss once and a recovery once."""
+        backoff = Backoff()
+        while True:
+            try:
+                await self._session()
+            except Exception as raised:  # noqa: BLE001  # whatever an adapter raises is a lost session here; _judged says which
+                error = self._judged(raised)
+            else:
+                error = TemporaryError("the session ended", where=self.url)
+            was_online = self.online
+            self._down(error)
+            if was_online and self._clock.monotonic() - self._online_since > HEALTHY_AFTER:
+                backoff.reset()
+            await self._pause(backoff.next())
+
+    async def _pause(self, seconds: float) -> None:
+        async with anyio.create_task_group() as waiting:
+
+            async def sleep() -> None:
+                await self._clock.sleep(seconds)
+                waiting.cancel_scope.cancel()
+
+            waiting.start_soon(sleep, name=f"back-off {self.url}")
+            await self._hurry.wait()
+            waiting.cancel_scope.cancel()
+        self._hurry = anyio.Event()
+
+    async def _session(self) -> None:
+        async with anyio.create_task_group() as session:
+            await session.start(self._serve, name=f"session {self.url}")
+            self.alive()
+            await self._up()
+
+    async def _serve(self, *, task_status: TaskStatus[None]) -> None:
+        await self._connection.run(self, task_status=task_status)
+        raise TemporaryError("the session ended", where=self.url)
+
+    async def _up(self) -> None:
+        fingerprint = await self._connection.fingerprint()
+        if fingerprint != self._fingerprint:
+            facts = await self._connection.browse(self._report)
+            await self._described(self, facts)
+            self._fingerprint = fingerprint
+        self._refused.clear()
+        async with self._subscribing:
+            if self._lost_at is not None:
+                self._outage = {handle: self._outage.get(handle, self._lost_at) for handle in self._wanted}
+            self._wanted = +self._wanted
+            self._router.forget(self._wanted)  # what was true before, or in a session that never stood, is no reading of now
+            await self._subscribe([h for h in self._wanted if h in self._points])
+            if self._lost_at is not None:
+                log.info("connection restored", endpoint=self.url)
+            self._lost_at = None
+            self._online_since = self._clock.monotonic()
+            self._set("online")
+        self._tried.set()
+
+    def _report(self, what: str, done: int, total: int | None) -> None:
+        for listener in tuple(self.progress):
+            listener(what, done, total)
+
+    def _judged(self, raised: Exception) -> DtiosError:
+        error = first_error(raised)
+        if error is None:
+            log.error("adapter failed", endpoint=self.url, exc_info=raised)
+            return TemporaryError(
+                f"its adapter failed ({type(raised).__name__}: {raised})", where=self.url, mend="report it with the log"
+            )
+        return error
+
+    def _down(self, error: DtiosError) -> None:
+        if self._lost_at is None and self._tried.is_set() and self.online:
+            self._lost_at = self._heard_at
+            log.warning("connection lost", endpoint=self.url, reason=error.message)
+        elif not self._tried.is_set():
+            log.info("not connected", endpoint=self.url, reason=str(error))
+        if self.health not in ("offline", "failed"):  # each failed try to reconnect is no news to anybody
+            self._router.make_up(self._wanted, BAD_NO_COMMUNICATION, self._clock.now())
+        lasting = isinstance(error, ConfigurationError | CredentialsError)
+        self._set("failed" if lasting else "offline", error)
+        self._tried.set()
+
+    # --- Sink, for the connection ---
+
+    async def deliver(self, batch: Batch) -> None:
+        self.alive()
+        if self._outage:
+            self._end_outage(batch.handles, batch.receive_time)
+        await self._router.deliver(batch)
+        self.alive()  # waiting for a slow consumer was our doing, not the machine's silence
+
+    def _end_outage(self, handles: Iterable[int], now: int) -> None:
+        """Each signal's Gap ends with the first that is heard of it again, and stands before that."""
+        back: dict[int, list[int]] = {}
+        for handle in dict.fromkeys(handles):
+            since = self._outage.pop(handle, None)
+            if since is not None:
+                back.setdefault(since, []).append(handle)
+        for since, some in back.items():
+            self._router.miss(some, Gap(GapCause.CONNECTION_LOST, receive_from=since, receive_to=now))
+
+    def lost(self, loss: Loss) -> None:
+        now = self._clock.now()
+        handles = self._wanted if loss.handles is None else loss.handles
+        log.warning("values missed", endpoint=self.url, cause=loss.cause, count=loss.count)
+        self._router.miss(handles, Gap(loss.cause, receive_from=self._heard_at, receive_to=now, count=loss.count))
+
+    def alive(self) -> None:
+        self._heard = self._clock.monotonic()
+        self._heard_at = self._clock.now()
+
+    def condition(self, source: str, condition: Condition) -> None:
+        self.alive()
+        if self._condition_listener is not None:
+            self._condition_listener(source, condition)
+
+    # --- signals ---
+
+    def handle(self, known: int | None, address: str, type: ValueType, conversion: Conversion | None = None) -> int:
+        """A handle for a point; the known one goes on under what is perhaps a new address."""
+        handle = self._router.register(conversion) if known is None else known
+        self._router.convert(handle, conversion)
+        self._points[handle] = MonitoredPoint(handle, address, type)
+        return handle
+
+    def raw(self, address: str, type: ValueType) -> int:
+        """A handle for a point as it is on the wire, whether or not it is a signal: for skill bindings."""
+        if address not in self._raw:
+            self._raw[address] = self.handle(None, address, type)
+        return self._raw[address]
+
+    def last(self, handle: int) -> DataValue | None:
+        return self._router.last(handle)
+
+    async def monitor(self, handles: Iterable[int]) -> None:
+        """Keep these subscribed until `release`; counted, so that consumers share one monitored item."""
+        async with self._subscribing:
+            fresh = [h for h in handles if not self._wanted[h]]
+            self._wanted.update(handles)
+            if self.online:
+                try:
+                    await self._subscribe(fresh)
+                except BaseException:
+                    self._wanted.subtract(handles)  # its caller never comes to `release` it
+                    self._wanted = +self._wanted
+                    raise
+            else:
+                self._router.make_up(fresh, BAD_NO_COMMUNICATION, self._clock.now())
+            for handle in handles:
+                if handle in self._refused and handle not in fresh:
+                    self._router.make_up([handle], self._refused[handle], self._clock.now())
+
+    async def release(self, handles: Iterable[int]) -> None:
+        """Also when cancelled; a machine that does not answer holds nobody up for longer than UNSUBSCRIBE_LIMIT."""
+        self._wanted.subtract(handles)
+        with anyio.move_on_after(UNSUBSCRIBE_LIMIT, shield=True):
+            async with self._subscribing:
+                unused = [h for h in handles if self._wanted[h] <= 0]
+                for handle in unused:
+                    del self._wanted[handle]
+                self._router.forget(unused)
+                if unused and self.online:
+                    await self._unsubscribe(unused)
+
+    async def guard(self, handles: Sequence[int]) -> None:
+        """Keep exactly these subscribed for the gate's interlocks. Called while a session comes up."""
+        for handle in self._guarded:
+            self._wanted[handle] -= 1
+        self._guarded = list(handles)
+        self._wanted.update(self._guarded)
+        self._wanted = +self._wanted
+
+    def closed(self) -> None:
+        """It ends for good: whoever still holds or waits for it is told."""
+        self._ended = True
+        self._router.make_up(self._wanted, BAD_NO_COMMUNICATION, self._clock.now())
+        self._set("offline", TemporaryError("its connection was closed", where=self.url, mend="connect to it again"))
+        self._tried.set()
+
+    def forget_all(self) -> None:
+        """After `closed`: its handles are given back."""
+        self._router.release(self._points)
+        self._points.clear()
+        self._raw.clear()
+        self._wanted.clear()
+
+    async def _unsubscribe(self, handles: Sequence[int]) -> None:
+        try:
+            await self._connection.unsubscribe(handles)
+        except DtiosError as error:
+            log.debug("not unsubscribed", endpoint=self.url, reason=str(error))
+
+    async def _subscribe(self, handles: Sequence[int]) -> None:
+        if not handles:
+            return
+        statuses = await self._connection.subscribe([self._points[h] for h in handles])
+        for handle, status in zip(handles, statuses, strict=True):
+            if is_bad(status):
+                self._refused[handle] = status
+                self._end_outage([handle], self._clock.now())
+                self._router.make_up([handle], status, self._clock.now())
+
+    # --- point I/O ---
+
+    async def read(self, addresses: Sequence[str]) -> list[DataValue]:
+        readings = await self.session().read(addresses)
+        now = self._clock.now()
+        return [r if r.receive_time is not None else replace(r, receive_time=now) for r in readings]
+
+    async def write(self, writes: Sequence[Write], last_check: LastCheck) -> list[int]:
+        return await self.session().write(writes, last_check)
+
+    async def call(self, call: Call, last_check: LastCheck) -> list[Any]:
+        return await self.session().call(call, last_check)
+
+
+def first_error(raised: BaseException) -> DtiosError | None:
+    """The first error of our tree in what may be a group; None if it holds only strangers."""
+    if isinstance(raised, DtiosError):
+        return raised
+    if isinstance(raised, BaseExceptionGroup):
+        return next((e for e in map(first_error, raised.exceptions) if e is not None), None)
+    return None
