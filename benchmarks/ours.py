@@ -17,12 +17,11 @@ from benchmarks import sink
 from benchmarks.meter import Meter, rss
 from dtios.mapping.facts import NodeKind
 from dtios.model.batch import Batch
-from dtios.model.condition import Condition
 from dtios.runtime.config import RuntimeConfig
 from dtios.runtime.core import Runtime
 from dtios.runtime.registry import AppPlugin, Registry
 from dtios.runtime.state import StateDirectory
-from dtios.sdk.adapter import Connection, Loss, MonitoredPoint
+from dtios.sdk.adapter import Connection, MonitoredPoint, Sink
 from dtios_opcua import adapter
 
 __all__: list[str] = []
@@ -30,7 +29,7 @@ __all__: list[str] = []
 PERIOD = 0.001
 
 
-class _Count:
+class _Count(Sink):
     """A sink with nothing behind it: what the adapter alone costs."""
 
     def __init__(self, meter: Meter) -> None:
@@ -39,16 +38,10 @@ class _Count:
     async def deliver(self, batch: Batch) -> None:
         self._meter.take(len(batch))
 
-    def lost(self, loss: Loss) -> None: ...
-
-    def alive(self) -> None: ...
-
-    def condition(self, source: str, condition: Condition) -> None: ...
-
 
 async def _connected(url: str, count: Meter, work: Any) -> dict[str, Any]:
     made = adapter() if isinstance(adapter, type) else adapter
-    connection = made.connect(url, made.settings(publishing_interval=PERIOD))
+    connection = made.connect(url, made.settings(publishing_interval=PERIOD), Path(tempfile.gettempdir()) / "dtios-bench")
     async with anyio.create_task_group() as tasks:
         await tasks.start(connection.run, _Count(count))
         result: dict[str, Any] = await work(connection)

@@ -1,6 +1,7 @@
 """The plug-in itself."""
 
 import logging
+from pathlib import Path
 from typing import ClassVar
 from urllib.parse import urlsplit
 
@@ -25,7 +26,7 @@ class OpcUaAdapter(Adapter):
         for name in ("asyncua.client", "asyncua.uaprotocol"):
             logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
-    def connect(self, url: str, settings: ConnectionSettings) -> Connection:
+    def connect(self, url: str, settings: ConnectionSettings, home: Path) -> Connection:
         _check_url(url)
         check_settings(url, settings)
         return OpcUaConnection(url, settings)

@@ -93,7 +93,7 @@ def _offline(place: "Place", registry: "Registry") -> dict[str, Any]:
     with _collected(report["problems"], f"{file} profiles"):
         ProfileLibrary.load(config.profiles)
     for name, machine in config.machines.items():
-        report["machines"].append(_machine(name, machine, registry, f"{file} machines.{name}"))
+        report["machines"].append(_machine(name, machine, registry, place.state.path, f"{file} machines.{name}"))
     for name, app in config.apps.items():
         report["apps"].append(_plugin(name, app, registry, f"{file} apps.{name}"))
     for name, publisher in config.publishers.items():
@@ -101,7 +101,7 @@ def _offline(place: "Place", registry: "Registry") -> dict[str, Any]:
     return report
 
 
-def _machine(name: str, machine: "MachineSettings", registry: "Registry", where: str) -> dict[str, Any]:
+def _machine(name: str, machine: "MachineSettings", registry: "Registry", home: Path, where: str) -> dict[str, Any]:
     from pydantic import ValidationError
 
     from dtios.mapping.profiles.library import ProfileLibrary
@@ -120,7 +120,7 @@ def _machine(name: str, machine: "MachineSettings", registry: "Registry", where:
             raise ConfigurationError(
                 f"settings.{key}: {first['msg']}", mend=f"the settings are {', '.join(adapter.settings.model_fields)}"
             ) from None
-        adapter.connect(machine.endpoint, settings)
+        adapter.connect(machine.endpoint, settings, home)
     with _collected(problems, where):
         ProfileLibrary.load(machine.profiles)
     return form

@@ -1,13 +1,27 @@
 """Conditions: what a machine complains about (OPC UA Part 9)."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
-__all__ = ["Condition"]
+__all__ = ["Condition", "ConditionVerb"]
+
+
+class ConditionVerb(StrEnum):
+    """What a person does about a condition: the methods of AcknowledgeableConditionType and ShelvedStateMachineType
+    (Part 9, 5.7 and 5.8.16)."""
+
+    ACKNOWLEDGE = "acknowledge"
+    CONFIRM = "confirm"
+    SHELVE = "shelve"
+    UNSHELVE = "unshelve"
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One alarm or warning. `severity` is 1..1000 (Part 5, 6.4.2); times are int nanoseconds UTC."""
+    """One alarm or warning. `severity` is 1..1000 (Part 5, 6.4.2); times are int nanoseconds UTC.
+
+    `condition` names it for as long as its machine knows it (OPC UA: ConditionId, and BranchId where it is a branch).
+    """
 
     machine: str
     condition: str

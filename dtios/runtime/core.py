@@ -122,7 +122,7 @@ class Runtime:
             gate=gate,
             jobs=jobs,
             writer=SignalWriter(gate, clock),
-            links=LinkTable(self._registry, router, machines, jobs, conditions, clock, tasks),
+            links=LinkTable(self._registry, router, machines, jobs, conditions, clock, tasks, self._state.path),
             questions=QuestionBoard(clock),
             conditions=conditions,
             configure=self._configure,

@@ -1,7 +1,7 @@
 """The seam to the machines: what an adapter implements, and all that the runtime asks of it.
 
-    adapter.connect(target) -> Connection        one for each endpoint and identity, kept for as long as it is configured
-    connection.run(sink)                         one session, from connecting to losing it; the supervisor runs it again
+    adapter.connect(url, settings, home)   one Connection for each endpoint and identity, kept for as long as it is configured
+    connection.run(sink)                   one session, from connecting to losing it; the supervisor runs it again
 
 The supervisor owns reconnection (back-off and jitter) for every adapter; a Connection may keep what helps it to resume.
 """
@@ -9,24 +9,31 @@ The supervisor owns reconnection (back-off and jitter) for every adapter; a Conn
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Protocol
 
 from anyio.abc import TaskStatus
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from dtios.mapping.facts import BrowseFacts
 from dtios.model.batch import Batch
-from dtios.model.condition import Condition
+from dtios.model.condition import Condition, ConditionVerb
 from dtios.model.datatypes import ValueType
+from dtios.model.errors import ConfigurationError
+from dtios.model.event import Event, EventPath
 from dtios.model.gap import GapCause
-from dtios.model.values import DataValue
+from dtios.model.values import DataValue, QualifiedName
 
 __all__ = [
     "Adapter",
     "Call",
+    "ConditionCommand",
     "Connection",
     "ConnectionSettings",
+    "DeadBand",
     "Endpoint",
+    "EventFields",
+    "Finding",
     "LastCheck",
     "Loss",
     "MonitoredPoint",
@@ -66,6 +73,26 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Finding:
+    """What `examine` found, for a person: `message` says what is the case, `mend` what to do where that is wrong."""
+
+    check: str
+    level: Literal["good", "warning", "problem"]
+    message: str
+    where: str = ""
+    mend: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadBand:
+    """Changes smaller than this are not told (Part 4, 7.22.2): in the machine's unit, or with `percent` in percent of the
+    signal's range."""
+
+    value: float
+    percent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class MonitoredPoint:
     """A point to be subscribed. `handle` comes back in every Batch; `sampling` in seconds, None: as fast as published.
 
@@ -77,6 +104,25 @@ class MonitoredPoint:
     type: ValueType
     sampling: float | None = None
     queue: int | None = None
+    dead_band: DeadBand | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EventFields:
+    """Events of this type (and its subtypes) are wanted, with these fields of it where they are there."""
+
+    type: QualifiedName
+    fields: tuple[EventPath, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionCommand:
+    """What is to be done about a condition. `duration` in seconds: how long it is shelved, None until it is unshelved."""
+
+    condition: str
+    verb: ConditionVerb
+    comment: str = ""
+    duration: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +172,22 @@ class Sink(Protocol):
         """A condition came up or changed; `source` is an address of the machine it belongs to, whose name the runtime puts in."""
         ...
 
+    def conditions_refreshed(self) -> None:
+        """What was told by `condition` since the session began is all there is: others are over."""
+        ...
+
+    async def event(self, event: Event) -> None:
+        """One of the events that were asked for. Returns when it is accepted, as `deliver`."""
+        ...
+
+    def clock(self, offset: int, error: int) -> None:
+        """The other end's clock is `offset` ns ahead of ours, give or take `error` ns."""
+        ...
+
+    def changed(self) -> None:
+        """The address space is (or may be) no longer as it was browsed."""
+        ...
+
 
 class Connection(ABC):
     """One session at a time with one endpoint under one identity, shared by all machines behind it.
@@ -168,6 +230,15 @@ class Connection(ABC):
     async def call(self, call: Call, last_check: LastCheck) -> list[Any]:
         """The output arguments. RefusedError with the machine's reason when it answers Bad."""
 
+    async def watch_events(self, wanted: Sequence[EventFields]) -> None:
+        """Begin to tell conditions (those that are there first, then `conditions_refreshed`) and the wanted events, for this
+        session. Where the machine tells none this does nothing. May be called again with another choice."""
+        return None
+
+    async def command_condition(self, command: ConditionCommand, last_check: LastCheck) -> None:
+        """Acknowledge, confirm, shelve or unshelve. RefusedError with the machine's reason when it answers Bad."""
+        raise ConfigurationError("this kind of connection has no conditions", where=command.condition)
+
 
 class Adapter(ABC):
     """A plug-in of the group `dtios.adapters`."""
@@ -181,9 +252,15 @@ class Adapter(ABC):
     """Computed by the conformance suite; None while nobody has graded it."""
 
     @abstractmethod
-    def connect(self, url: str, settings: ConnectionSettings) -> Connection:
-        """Make a connection object; no I/O yet. Raises ConfigurationError for a URL or settings that cannot be."""
+    def connect(self, url: str, settings: ConnectionSettings, home: Path) -> Connection:
+        """Make a connection object; no I/O yet. `home` is the state directory: what must outlive the process, as certificates
+        and trust (`home/pki`), lies there. Raises ConfigurationError for a URL or settings that cannot be."""
 
     @abstractmethod
     async def discover(self, hint: str) -> list[Endpoint]:
-        """Endpoints at or around an address."""
+        """Endpoints at or around an address: a URL, a host name or address, or empty for whatever makes itself known."""
+
+    async def examine(self, url: str, settings: ConnectionSettings, home: Path) -> list[Finding]:
+        """Try everything that a connection needs, step by step, with a session of its own that ends with it. What is wrong is
+        a Finding, not an exception. Used by `dtios doctor`."""
+        return []

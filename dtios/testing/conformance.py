@@ -388,7 +388,7 @@ class AdapterConformance(ABC):
             async with connected(rig) as probe:
                 assert await probe.node("Double")
             try:
-                rig.adapter.connect(rig.wrong_url, rig.adapter.settings())
+                rig.adapter.connect(rig.wrong_url, rig.adapter.settings(), rig.home)
             except ConfigurationError:
                 return
             raise AssertionError(f"{rig.wrong_url} was taken")

@@ -1,6 +1,7 @@
 """A machine in memory, through the same seam as every other adapter (dtios.sdk.adapter): tests of an app take milliseconds."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, ClassVar, NoReturn
 
 from anyio.abc import TaskStatus
@@ -40,7 +41,7 @@ class MemoryAdapter(Adapter):
     def add(self, server: MemoryServer) -> None:
         self._servers[server.url] = server
 
-    def connect(self, url: str, settings: ConnectionSettings) -> Connection:
+    def connect(self, url: str, settings: ConnectionSettings, home: Path) -> Connection:
         if not url.startswith("memory:"):
             raise ConfigurationError(f"{url} is no address in memory", where=url, mend="write memory:NAME")
         if url not in self._servers:

@@ -1,8 +1,10 @@
 """What a conformance check needs of an adapter's surroundings: a server that can be set, asked and harmed."""
 
+import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, Final
 
 import anyio
@@ -13,6 +15,7 @@ from dtios.model.batch import Batch
 from dtios.model.condition import Condition
 from dtios.model.datatypes import BuiltinType
 from dtios.model.errors import DtiosError
+from dtios.model.event import Event
 from dtios.model.values import DataValue
 from dtios.sdk.adapter import Adapter, Connection, Loss, MonitoredPoint
 
@@ -53,6 +56,8 @@ class Rig(ABC):
     """One that the adapter refuses without any I/O."""
     settings: dict[str, Any] = {}  # noqa: RUF012  # a default, replaced whole by a subclass
     """Beyond those that a check sets itself."""
+    home: Path = Path(tempfile.gettempdir()) / "dtios-conformance"
+    """The state directory that the adapter is given."""
     resolution: int = 100
     """Of the server's times, in nanoseconds."""
     tells_overflow: bool = True
@@ -99,7 +104,7 @@ class Rig(ABC):
 
     def connect(self, **settings: Any) -> Connection:
         made = self.adapter.settings
-        return self.adapter.connect(self.url, made(**{"publishing_interval": 0.02, **self.settings, **settings}))
+        return self.adapter.connect(self.url, made(**{"publishing_interval": 0.02, **self.settings, **settings}), self.home)
 
 
 class Recorder:
@@ -108,6 +113,10 @@ class Recorder:
     def __init__(self) -> None:
         self.rows: list[tuple[int, DataValue]] = []
         self.losses: list[Loss] = []
+        self.events: list[Event] = []
+        self.clocks: list[tuple[int, int]] = []
+        self.refreshed = 0
+        self.changes = 0
         self.open = anyio.Event()
         self.open.set()
         self.inside = 0
@@ -126,6 +135,18 @@ class Recorder:
 
     def lost(self, loss: Loss) -> None:
         self.losses.append(loss)
+
+    def conditions_refreshed(self) -> None:
+        self.refreshed += 1
+
+    async def event(self, event: Event) -> None:
+        self.events.append(event)
+
+    def clock(self, offset: int, error: int) -> None:
+        self.clocks.append((offset, error))
+
+    def changed(self) -> None:
+        self.changes += 1
 
     def alive(self) -> None:
         """Nothing to keep: whether silence is noticed is seen by the error."""

@@ -9,7 +9,7 @@ from typing import Final
 __all__ = ["blocker", "is_foreign"]
 
 _FRAME: Final = re.compile(r'  File "(?P<file>[^"]*)", line (?P<line>\d+) in (?P<function>.*)')
-_OURS: Final = str(Path(__file__).parent.parent) + os.sep
+_OURS: Final = str(Path(__file__).parents[2]) + os.sep
 _STANDARD_LIBRARY: Final = sysconfig.get_path("stdlib")
 
 

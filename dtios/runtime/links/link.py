@@ -15,6 +15,7 @@ from dtios.model.batch import Batch
 from dtios.model.condition import Condition
 from dtios.model.datatypes import ValueType
 from dtios.model.errors import ConfigurationError, CredentialsError, DtiosError, TemporaryError
+from dtios.model.event import Event
 from dtios.model.gap import Gap, GapCause
 from dtios.model.status import BAD_NO_COMMUNICATION, is_bad
 from dtios.model.values import DataValue
@@ -239,6 +240,18 @@ class Link:
         self.alive()
         if self._condition_listener is not None:
             self._condition_listener(source, condition)
+
+    def conditions_refreshed(self) -> None:
+        self.alive()
+
+    async def event(self, event: Event) -> None:
+        self.alive()
+
+    def clock(self, offset: int, error: int) -> None:
+        self.alive()
+
+    def changed(self) -> None:
+        self.alive()
 
     # --- signals ---
 

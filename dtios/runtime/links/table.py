@@ -1,6 +1,7 @@
 """All connections of the runtime: configured ones for as long as they are configured, others while somebody uses them."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -58,7 +59,9 @@ class LinkTable:
         conditions: ConditionBoard,
         clock: Clock,
         tasks: TaskGroup,
+        home: Path,
     ) -> None:
+        """`home` is the state directory, where adapters keep what lasts."""
         self._registry = registry
         self._router = router
         self._machines = machines
@@ -66,6 +69,7 @@ class LinkTable:
         self._conditions = conditions
         self._clock = clock
         self._tasks = tasks
+        self._home = home
         self._held: dict[Key, _Held] = {}
 
     def configure(self, url: str, machines: Mapping[str, MachineSettings], profiles: ProfileLibrary) -> Link:
@@ -167,7 +171,7 @@ class LinkTable:
         self, url: str, settings: Mapping[str, Any], profiles: ProfileLibrary, machines: Mapping[str, MachineSettings]
     ) -> _Held:
         checked = self._settings(url, settings)
-        connection = self._registry.adapter_for(url).connect(url, checked)
+        connection = self._registry.adapter_for(url).connect(url, checked, self._home)
         states = StateWatch(url, self._machines, self._router, self._clock) if machines else None
         placement = Placement(url, machines, self._machines, self._jobs, states)
 

@@ -5,6 +5,7 @@ import gc
 import pickle
 import socket
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -17,10 +18,12 @@ from asyncua.server.internal_server import InternalServer
 
 from dtios.mapping.facts import BrowseFacts, Node
 from dtios.model.batch import Batch
+from dtios.sdk import adapter as adapter_seam
 from dtios.sdk.adapter import Connection, ConnectionSettings, Loss, MonitoredPoint
 from dtios_opcua import adapter
 
 URI = "urn:dtios:test:machine"
+HOME = Path(tempfile.gettempdir()) / "dtios-tests"
 QUICK = ConnectionSettings(keep_alive=2.0, publishing_interval=0.02, timeout=10.0)
 
 
@@ -71,7 +74,7 @@ async def serving(
     gc.unfreeze()
 
 
-class Sink:
+class Sink(adapter_seam.Sink):
     """Keeps batches and losses in one list, in their order."""
 
     def __init__(self) -> None:
@@ -113,7 +116,7 @@ class Sink:
 async def connected(
     url: str, settings: ConnectionSettings = QUICK, sink: Sink | None = None
 ) -> AsyncIterator[tuple[Connection, Sink]]:
-    connection = adapter.connect(url, settings)
+    connection = adapter.connect(url, settings, HOME)
     sink = sink or Sink()
     async with anyio.create_task_group() as tasks:
         await tasks.start(partial(_run, connection, sink))

@@ -13,7 +13,7 @@ import anyio
 import pytest
 from asyncua import ua
 from asyncua.server.uaprocessor import UaProcessor
-from opcua_server import QUICK, URI, Sink, _run, connected, find, free_port, plain, points, rich, serving
+from opcua_server import HOME, QUICK, URI, Sink, _run, connected, find, free_port, plain, points, rich, serving
 from pydantic import SecretStr
 
 from dtios.sdk.adapter import Call, ConnectionSettings, Write
@@ -53,7 +53,7 @@ async def process_serving():
 
 async def until_lost(url: str, break_it, settings: ConnectionSettings = QUICK) -> tuple[DtiosError, float]:
     """The error that `run` ends with, and the seconds it took."""
-    connection, sink = adapter.connect(url, settings), Sink()
+    connection, sink = adapter.connect(url, settings, HOME), Sink()
     errors: list[DtiosError] = []
     ended = anyio.Event()
 
@@ -150,7 +150,7 @@ async def test_cancelling_does_not_wait_for_a_frozen_server():
 
 async def test_the_same_connection_runs_again_after_a_restart():
     port, sink = free_port(), Sink()
-    connection = adapter.connect(f"opc.tcp://127.0.0.1:{port}/dtios", QUICK)
+    connection = adapter.connect(f"opc.tcp://127.0.0.1:{port}/dtios", QUICK, HOME)
     marks = []
     for before in ((), ("urn:other",)):
         async with serving(rich, port, before), anyio.create_task_group() as tasks:
@@ -165,7 +165,7 @@ async def test_the_same_connection_runs_again_after_a_restart():
 
 
 async def failed_opening(url: str, settings: ConnectionSettings = QUICK) -> DtiosError:
-    connection = adapter.connect(url, settings)
+    connection = adapter.connect(url, settings, HOME)
     with pytest.raises(DtiosError) as caught:
         await connection.run(Sink(), task_status=anyio.TASK_STATUS_IGNORED)
     return caught.value
@@ -221,7 +221,7 @@ async def test_a_web_server_is_no_opc_ua_server():
 )
 def test_what_cannot_be_is_said_before_any_connection(url, settings, kind, words):
     with pytest.raises(kind, match=words) as caught:
-        adapter.connect(url, ConnectionSettings(**settings))
+        adapter.connect(url, ConnectionSettings(**settings), HOME)
     assert "secret" not in str(caught.value)
 
 
@@ -306,7 +306,7 @@ async def test_a_command_without_an_answer_in_time_is_unknown(stuck):
 async def test_a_command_under_way_when_the_connection_breaks_is_unknown(stuck):
     outcome: list[Exception] = []
     async with serving(rich) as (url, server):
-        connection = adapter.connect(url, QUICK)
+        connection = adapter.connect(url, QUICK, HOME)
 
         async def run(*, task_status):
             with pytest.raises(TemporaryError):
@@ -331,7 +331,7 @@ async def test_a_command_under_way_when_the_connection_breaks_is_unknown(stuck):
 
 
 async def test_offline_nothing_is_sent():
-    connection = adapter.connect("opc.tcp://127.0.0.1:1", QUICK)
+    connection = adapter.connect("opc.tcp://127.0.0.1:1", QUICK, HOME)
     for attempt in (
         lambda: connection.read(["i=2258"]),
         lambda: connection.browse(),

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -36,8 +37,8 @@ class Forgetful(MemoryConnection):
 
 
 class Broken(MemoryAdapter):
-    def connect(self, url: str, settings: ConnectionSettings) -> Connection:
-        super().connect(url, settings)
+    def connect(self, url: str, settings: ConnectionSettings, home: Path) -> Connection:
+        super().connect(url, settings, home)
         return Forgetful(self._servers[url], settings)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import anyio
 import pytest
@@ -13,15 +14,17 @@ from dtios.model.errors import ConfigurationError, OutcomeUnknown, RefusedError,
 from dtios.model.gap import GapCause
 from dtios.model.machine import Access
 from dtios.model.status import is_overflow, status_code, status_name
+from dtios.sdk import adapter as adapter_seam
 from dtios.sdk.adapter import Call, Connection, ConnectionSettings, Loss, MonitoredPoint, Write
 from dtios.testing import MemoryAdapter, MemoryServer, VirtualClock, settle
 from dtios.testing.server import value_type
 
 DOUBLE = value_type(BuiltinType.Double)
+HOME = Path("no-such-home")
 SETTINGS = ConnectionSettings(timeout=4, keep_alive=5)
 
 
-class Sink:
+class Sink(adapter_seam.Sink):
     def __init__(self) -> None:
         self.stream: list[Batch | Loss] = []
         self.open = anyio.Event()
@@ -56,7 +59,7 @@ class Client:
 
 @asynccontextmanager
 async def connected(server: MemoryServer) -> AsyncIterator[Client]:
-    client = Client(MemoryAdapter(server).connect(server.url, SETTINGS))
+    client = Client(MemoryAdapter(server).connect(server.url, SETTINGS, HOME))
 
     async def run(*, task_status: anyio.abc.TaskStatus[None]) -> None:
         try:
@@ -244,14 +247,14 @@ async def test_no_more_sessions_than_the_machine_has() -> None:
 async def test_a_machine_that_is_off_does_not_answer_and_an_unknown_name_is_a_mistake() -> None:
     server = MemoryServer("press")
     with pytest.raises(ConfigurationError, match="memory:press"):
-        MemoryAdapter(server).connect("memory:pres", SETTINGS)
+        MemoryAdapter(server).connect("memory:pres", SETTINGS, HOME)
     async with connected_or_not(server) as error:
         assert "nothing answers" in str(error)
 
 
 @asynccontextmanager
 async def connected_or_not(server: MemoryServer) -> AsyncIterator[Exception]:
-    connection = MemoryAdapter(server).connect(server.url, SETTINGS)
+    connection = MemoryAdapter(server).connect(server.url, SETTINGS, HOME)
     with pytest.raises(TemporaryError) as caught:
         await connection.run(Sink(), task_status=anyio.TASK_STATUS_IGNORED)
     yield caught.value
