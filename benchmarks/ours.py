@@ -17,7 +17,7 @@ from benchmarks import sink
 from benchmarks.meter import Meter, rss
 from dtios.mapping.facts import NodeKind
 from dtios.model.batch import Batch
-from dtios.runtime.config import RuntimeConfig
+from dtios.runtime.configuration.config import RuntimeConfig
 from dtios.runtime.core import Runtime
 from dtios.runtime.registry import AppPlugin, Registry
 from dtios.runtime.state import StateDirectory

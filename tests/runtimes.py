@@ -7,7 +7,7 @@ from typing import Any
 
 import anyio
 
-from dtios.runtime.config import RuntimeConfig
+from dtios.runtime.configuration.config import RuntimeConfig
 from dtios.runtime.core import Runtime
 from dtios.runtime.registry import Registry
 from dtios.runtime.state import StateDirectory

@@ -11,7 +11,7 @@ from dtios.cli.options import json_option
 
 if TYPE_CHECKING:
     from dtios.cli.place import Place
-    from dtios.runtime.config import AppSettings, MachineSettings, PublisherSettings
+    from dtios.runtime.configuration.config import AppSettings, MachineSettings, PublisherSettings
     from dtios.runtime.registry import AppPlugin, Registry
 
 __all__ = ["command", "output_schema"]
@@ -130,7 +130,7 @@ def _plugin(name: str, settings: "AppSettings | PublisherSettings", registry: "R
     from pydantic import ValidationError
 
     from dtios.model.errors import ConfigurationError
-    from dtios.runtime.config import AppSettings
+    from dtios.runtime.configuration.config import AppSettings
 
     plugin = (settings.app if isinstance(settings, AppSettings) else settings.publisher) or name
     problems: Problems = []
@@ -159,7 +159,7 @@ async def _online(place: "Place", report: dict[str, Any], timeout: float) -> Non
     from dtios.cli.place import through_runtime
     from dtios.cli.progress import shown_progress
     from dtios.cli.reach import reach
-    from dtios.runtime.config import RuntimeConfig
+    from dtios.runtime.configuration.config import RuntimeConfig
     from dtios.sdk.client import Client
 
     sound = {m["name"]: m for m in report["machines"] if not m["problems"]}

@@ -155,7 +155,7 @@ def _command_job(
     from dtios.cli.reach import reach, wanted_config
     from dtios.cli.running import quiet_logging, run_async
     from dtios.model.job import JobVerb
-    from dtios.runtime.config import RuntimeConfig
+    from dtios.runtime.configuration.config import RuntimeConfig
 
     quiet_logging()
     place = find_place(config, state)
@@ -206,7 +206,7 @@ def _with_journal(config: Path | None, state: Path | None, body: Callable[["Clie
     """Through the running runtime, else through one that opens the journal and connects to nothing."""
     from dtios.cli.place import find_place, through_runtime
     from dtios.cli.running import quiet_logging, run_async
-    from dtios.runtime.config import RuntimeConfig
+    from dtios.runtime.configuration.config import RuntimeConfig
 
     quiet_logging()
     place = find_place(config, state)

@@ -17,7 +17,7 @@ from dtios.cli.running import interruptible, unwrapped
 from dtios.cli.unknown import DEFAULT_CONFIG, unknown_machine
 from dtios.model.errors import TemporaryError
 from dtios.runtime.clients.control import connect_control, serve_control, user_name
-from dtios.runtime.config import RuntimeConfig, load_config
+from dtios.runtime.configuration.config import RuntimeConfig, load_config
 from dtios.runtime.state import StateDirectory, StateLocked
 from dtios.sdk.client import Client, open_client
 from dtios.sdk.transport import StreamTransport, memory_pair

@@ -13,7 +13,7 @@ from dtios.cli.place import Place, configured_machine, machines_at
 from dtios.cli.unknown import unknown_machine
 from dtios.mapping.profiles.file import read_profile
 from dtios.model.errors import ConfigurationError, CredentialsError, TemporaryError
-from dtios.runtime.config import RuntimeConfig
+from dtios.runtime.configuration.config import RuntimeConfig
 from dtios.sdk.client import Client, OnProgress
 from dtios.sdk.protocol import MachineView
 

@@ -28,8 +28,8 @@ from dtios.runtime.commands.gate import Gate
 from dtios.runtime.commands.journal import Journal
 from dtios.runtime.commands.principal import Principal
 from dtios.runtime.commands.writer import SignalWriter
-from dtios.runtime.config import AppSettings, Grant, MachineSettings, PublisherSettings, RuntimeConfig
-from dtios.runtime.configure import patched, write_machines
+from dtios.runtime.configuration.config import AppSettings, Grant, MachineSettings, PublisherSettings, RuntimeConfig
+from dtios.runtime.configuration.patching import patched, write_machines
 from dtios.runtime.data.router import Router
 from dtios.runtime.jobs.runner import JobRunner
 from dtios.runtime.kernel import Kernel

@@ -16,7 +16,7 @@ from typing import Any
 import anyio
 import structlog.testing
 
-from dtios.runtime.config import AppSettings, MachineSettings, RuntimeConfig
+from dtios.runtime.configuration.config import AppSettings, MachineSettings, RuntimeConfig
 from dtios.runtime.core import Runtime
 from dtios.runtime.registry import Registry
 from dtios.runtime.state import StateDirectory

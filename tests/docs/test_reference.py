@@ -11,7 +11,7 @@ from dtios.cli.entry import COMMANDS
 from dtios.cli.schema import schemas
 from dtios.mapping.profiles.profile import Profile
 from dtios.model.gap import GapCause
-from dtios.runtime.config import RuntimeConfig
+from dtios.runtime.configuration.config import RuntimeConfig
 from tests.docs.help_texts import PAGE, help_texts
 from tests.docs.markdown import ROOT, blocks
 

@@ -14,7 +14,7 @@ import yaml
 
 from dtios.cli.schema import schemas
 from dtios.mapping.profiles.library import ProfileLibrary
-from dtios.runtime.config import load_config
+from dtios.runtime.configuration.config import load_config
 from dtios.sdk import App
 from dtios.testing import packml_machine
 from dtios.testing.apps import app_under_test

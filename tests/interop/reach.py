@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 
 from dtios.model.wire import machine_to_json
-from dtios.runtime.config import RuntimeConfig
+from dtios.runtime.configuration.config import RuntimeConfig
 from dtios.runtime.core import Runtime
 from dtios.runtime.registry import Registry
 from dtios.runtime.state import StateDirectory

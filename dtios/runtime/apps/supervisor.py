@@ -14,7 +14,7 @@ from anyio.abc import TaskStatus
 from dtios.model.errors import ConfigurationError, DtiosError
 from dtios.runtime.apps.blocker import blocker
 from dtios.runtime.apps.child import Child, spawn
-from dtios.runtime.config import AppSettings
+from dtios.runtime.configuration.config import AppSettings
 from dtios.runtime.data.tap import Tap
 from dtios.runtime.links.backoff import Backoff
 from dtios.runtime.registry import AppPlugin

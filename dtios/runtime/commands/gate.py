@@ -20,7 +20,7 @@ from dtios.model.status import status_name
 from dtios.model.values import LocalizedText, Record
 from dtios.runtime.commands.journal import Journal
 from dtios.runtime.commands.principal import Principal
-from dtios.runtime.config import Interlock
+from dtios.runtime.configuration.config import Interlock
 from dtios.runtime.links.machines import LiveMachine
 from dtios.sdk.clock import Clock
 

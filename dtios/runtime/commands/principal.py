@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from dtios.model.machine import Machine
-from dtios.runtime.config import Grant
+from dtios.runtime.configuration.config import Grant
 from dtios.sdk.patterns import path_matches
 
 __all__ = ["Principal"]

@@ -9,7 +9,7 @@ from dtios.mapping.mapped import MappedMachine, MappedSkill, StatePoint
 from dtios.model.errors import ConfigurationError, TemporaryError
 from dtios.model.machine import Machine, Range, Signal, Skill
 from dtios.model.values import DataValue
-from dtios.runtime.config import Envelope, Interlock
+from dtios.runtime.configuration.config import Envelope, Interlock
 from dtios.runtime.links.link import Link
 from dtios.sdk.patterns import is_pattern, path_matches
 from dtios.sdk.protocol import MachineView

@@ -8,7 +8,7 @@ import structlog
 from dtios.mapping.mapped import MappedMachine
 from dtios.model.errors import ConfigurationError
 from dtios.model.machine import Machine, effective_on_owner_lost
-from dtios.runtime.config import MachineSettings
+from dtios.runtime.configuration.config import MachineSettings
 from dtios.runtime.jobs.runner import JobRunner
 from dtios.runtime.links.link import Link
 from dtios.runtime.links.machines import LiveMachine, MachineTable, unknown

@@ -14,7 +14,7 @@ from dtios.mapping.matcher import map_machines
 from dtios.mapping.profiles.library import ProfileLibrary
 from dtios.model.condition import Condition
 from dtios.model.errors import ConfigurationError, TemporaryError
-from dtios.runtime.config import MachineSettings
+from dtios.runtime.configuration.config import MachineSettings
 from dtios.runtime.data.router import Router
 from dtios.runtime.jobs.runner import JobRunner
 from dtios.runtime.links.conditions import ConditionBoard

@@ -12,7 +12,7 @@ import anyio
 import psutil
 import structlog.testing
 
-from dtios.runtime.config import AppSettings, RuntimeConfig
+from dtios.runtime.configuration.config import AppSettings, RuntimeConfig
 from dtios.runtime.core import Runtime
 from dtios.runtime.registry import AppPlugin, Registry
 from dtios.runtime.state import StateDirectory

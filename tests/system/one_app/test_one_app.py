@@ -12,7 +12,7 @@ import anyio
 import pytest
 
 from dtios.model.job import JobState
-from dtios.runtime.config import RuntimeConfig, load_config
+from dtios.runtime.configuration.config import RuntimeConfig, load_config
 from dtios.runtime.core import Runtime
 from dtios.runtime.registry import Registry
 from dtios.runtime.state import StateDirectory

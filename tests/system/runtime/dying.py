@@ -19,7 +19,7 @@ import anyio
 
 import dtios_opcua.adapter  # imported once, before the forks
 from dtios.runtime.commands.journal import Journal
-from dtios.runtime.config import RuntimeConfig
+from dtios.runtime.configuration.config import RuntimeConfig
 from dtios.runtime.core import Runtime
 from dtios.runtime.links.link import Link
 from dtios.runtime.registry import Registry

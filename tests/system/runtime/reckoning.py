@@ -8,7 +8,7 @@ import anyio
 
 from dtios.model.gap import Gap
 from dtios.model.status import is_good, status_name
-from dtios.runtime.config import RuntimeConfig
+from dtios.runtime.configuration.config import RuntimeConfig
 from dtios.runtime.core import Runtime
 from dtios.runtime.registry import Registry
 from dtios.runtime.state import StateDirectory

@@ -14,7 +14,7 @@ from dtios.model.job import JobState, JobVerb
 from dtios.model.machine import Range
 from dtios.model.values import Enumerated, LocalizedText, Record
 from dtios.runtime.commands.gate import _holds
-from dtios.runtime.config import Interlock
+from dtios.runtime.configuration.config import Interlock
 from dtios.runtime.core import Runtime
 from dtios.sdk.client import Client
 from dtios.testing import MemoryServer, job_order_machine, method_machine, packml_machine

@@ -10,7 +10,7 @@ from dtios.model.errors import RefusedError
 from dtios.model.job import JobState
 from dtios.model.packml import PackMLState
 from dtios.model.values import Record
-from dtios.runtime.config import RuntimeConfig
+from dtios.runtime.configuration.config import RuntimeConfig
 from dtios.runtime.core import Runtime
 from dtios.runtime.registry import Registry
 from dtios.runtime.state import StateDirectory

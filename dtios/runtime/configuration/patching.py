@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 
 from dtios.model.errors import ConfigurationError
-from dtios.runtime.config import RuntimeConfig
+from dtios.runtime.configuration.config import RuntimeConfig
 
 __all__ = ["merge_patch", "patched", "write_machines"]
 
