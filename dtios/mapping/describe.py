@@ -11,12 +11,15 @@ from dtios.mapping.layout import Entry, Layout
 from dtios.mapping.mapped import MappedMachine, MappedSignal, MappedSkill, StatePoint
 from dtios.mapping.profiles.library import GENERIC, LoadedProfile
 from dtios.mapping.profiles.profile import SignalRule
+from dtios.mapping.result_rules import result_source
+from dtios.mapping.results import ResultSource
 from dtios.mapping.skills.build import build_skill
 from dtios.mapping.skills.methods import plain_method_skill
 from dtios.mapping.skills.parts import BuiltSkill, NotBuilt, Place
 from dtios.mapping.states import packml_point, unit_mode_point
 from dtios.model.datatypes import ANY_RANK, BuiltinType, ValueType
 from dtios.model.machine import Identification, Machine, Range, Signal, Skill
+from dtios.model.values import QualifiedName
 
 __all__ = ["describe"]
 
@@ -66,7 +69,7 @@ class _Description:
             tuple(self._skills.values()),
             tuple(self._notes),
         )
-        return MappedMachine(machine, self._wiring, self._mapped, state, unit_mode)
+        return MappedMachine(machine, self._wiring, self._mapped, state, unit_mode, self._results())
 
     # --- signals -------------------------------------------------------------------------------------------------------------
 
@@ -138,7 +141,16 @@ class _Description:
             if entry.node.kind is NodeKind.METHOD and id(entry.node) not in self._claimed:
                 self._add_skill(plain_method_skill(entry))
 
-    # --- identification and state --------------------------------------------------------------------------------------------
+    # --- results, identification and state -----------------------------------------------------------------------------------
+
+    def _results(self) -> tuple[ResultSource, ...]:
+        """One for each event type: of the place that is nearest to the machine's own node."""
+        sources: dict[QualifiedName, ResultSource] = {}
+        for place in self._places:
+            for rule in place.profile.rules.results:
+                source = result_source(rule, place.profile)
+                sources.setdefault(source.type, source)
+        return tuple(sources.values())
 
     def _identification(self) -> Identification:
         said: dict[str, Any] = {}

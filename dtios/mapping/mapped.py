@@ -6,6 +6,7 @@ from typing import Any
 
 from dtios.mapping.bindings.base import SkillBinding
 from dtios.mapping.conversion import Conversion
+from dtios.mapping.results import ResultSource
 from dtios.mapping.state_names import INNER, look_up
 from dtios.model.datatypes import ValueType
 from dtios.model.machine import Machine
@@ -72,3 +73,4 @@ class MappedMachine:
     skills: dict[str, MappedSkill]
     state: StatePoint | None = None
     unit_mode: StatePoint | None = None
+    results: tuple[ResultSource, ...] = ()

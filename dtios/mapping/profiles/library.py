@@ -8,9 +8,10 @@ from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel
 
-from dtios.mapping.paths import parse_name, parse_path
+from dtios.mapping.paths import ANY_NAMESPACE, parse_name, parse_path
 from dtios.mapping.profiles.file import parse_profile, read_profile
 from dtios.mapping.profiles.profile import Profile, SignalRule, StateRules
+from dtios.mapping.profiles.results import ResultEventRule
 from dtios.mapping.profiles.skills import JobOrderRule, MethodRule, PackMLRule, SkillRule
 from dtios.model.errors import ConfigurationError
 from dtios.model.values import QualifiedName
@@ -133,6 +134,7 @@ def _inherit(parent: Profile, child: Profile) -> Profile:
             "signals": _merge_signals(parent.signals, child.signals),
             "state": _merge_state(parent.state, child.state),
             "skills": _merge_skills(parent.skills, child.skills),
+            "results": _merge_results(parent.results, child.results),
         }
     )
 
@@ -151,6 +153,18 @@ def _merge_signals(parent: tuple[SignalRule, ...], child: tuple[SignalRule, ...]
 
 def _merge_state(parent: StateRules | None, child: StateRules | None) -> StateRules | None:
     return child or parent if parent is None or child is None else _over(parent, child)
+
+
+def _merge_results(parent: tuple[ResultEventRule, ...], child: tuple[ResultEventRule, ...]) -> tuple[ResultEventRule, ...]:
+    """By event; the fields that are asked for and the contents of both."""
+    merged = {rule.event: rule for rule in parent}
+    for rule in child:
+        base = merged.get(rule.event)
+        if base is not None:
+            fields = tuple(dict.fromkeys((*base.fields, *rule.fields)))
+            rule = _over(base, rule).model_copy(update={"fields": fields, "content": {**base.content, **rule.content}})
+        merged[rule.event] = rule
+    return tuple(merged.values())
 
 
 def _target(rule: SkillRule) -> tuple[str, str]:
@@ -197,6 +211,8 @@ def _check_prefixes(profile: LoadedProfile) -> None:
     for skill in profile.rules.skills:
         if isinstance(skill, PackMLRule):
             _check_packml(skill, profile.name)
+    for result in profile.rules.results:
+        _check_asked(result, profile)
 
 
 def _check_packml(skill: PackMLRule, profile: str) -> None:
@@ -213,10 +229,25 @@ def _check_packml(skill: PackMLRule, profile: str) -> None:
         )
 
 
+def _check_asked(rule: ResultEventRule, profile: LoadedProfile) -> None:
+    """A machine is asked for event types and event fields by their full names."""
+    names = [(rule.event, profile.type_name(rule.event))]
+    names += [(path, name) for path in rule.fields for name in profile.path(path)]
+    names += [(path, profile.path(path)[0]) for path in rule.paths]
+    for text, name in names:
+        if name.namespace == ANY_NAMESPACE:
+            raise ConfigurationError(
+                f"{text!r} needs a namespace, events are asked for by their full names",
+                where=f"profile {profile.name}, results of {rule.event}",
+                mend="put one of the prefixes of `namespaces` before the name",
+            )
+
+
 def _types(rules: Profile) -> Iterable[str]:
     if rules.match is not None:
         yield from (t for t in (rules.match.type, rules.match.name, *(c.type for c in rules.match.children)) if t)
     yield from (s.responses_type for s in rules.skills if isinstance(s, JobOrderRule) and s.responses_type)
+    yield from (r.event for r in rules.results)
 
 
 def _paths(rules: Profile) -> Iterable[str]:
@@ -230,6 +261,8 @@ def _paths(rules: Profile) -> Iterable[str]:
         yield from state.paths if state is not None else ()
     for skill in rules.skills:
         yield from _skill_paths(skill)
+    for result in rules.results:
+        yield from (*result.fields, *result.paths)
 
 
 def _skill_paths(skill: SkillRule) -> Iterable[str]:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
+from dtios.mapping.profiles.results import ResultEventRule
 from dtios.mapping.profiles.skills import SkillRule
 from dtios.mapping.profiles.units import UnitRule
 from dtios.model.machine import Range
@@ -149,3 +150,4 @@ class Profile(_Rule):
     signals: tuple[SignalRule, ...] = ()
     state: StateRules | None = None
     skills: tuple[SkillRule, ...] = ()
+    results: tuple[ResultEventRule, ...] = ()
