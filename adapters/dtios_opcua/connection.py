@@ -22,6 +22,7 @@ from dtios_opcua.errors import BadStatus, LostError, command_error, service_erro
 from dtios_opcua.observing.publishing import Publishing
 from dtios_opcua.observing.subscribing import Subscriptions
 from dtios_opcua.session.channel import skip_diagnostics
+from dtios_opcua.session.limits import Limits
 from dtios_opcua.session.opening import open_session
 from dtios_opcua.session.services import Attribute, Service
 from dtios_opcua.session.session import Session, status_list
@@ -42,12 +43,14 @@ class OpcUaConnection(Connection):
     def __init__(self, url: str, settings: ConnectionSettings) -> None:
         self.url = url
         self._settings = settings
+        self._limits = Limits()
         self._session: Session | None = None
         self._subscriptions: Subscriptions | None = None
         self._publishing: Publishing | None = None
 
     async def run(self, sink: Sink, *, task_status: TaskStatus[None]) -> None:
-        session = await open_session(self.url, self._settings)
+        self._limits = self._limits.for_next_session()
+        session = await open_session(self.url, self._settings, self._limits)
         lost: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
 
         def lose(error: Exception) -> None:

@@ -2,23 +2,34 @@
 
 import math
 import struct
+import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
-from dtios.model.status import is_bad, status_code
-from dtios.sdk.adapter import ConnectionSettings, MonitoredPoint
+import structlog
+
+from dtios.model.status import is_bad, status_code, status_name
+from dtios.sdk.adapter import ConnectionSettings, DeadBand, MonitoredPoint
 from dtios_opcua.binary.nodeid import NodeKey, encode_node_id
 from dtios_opcua.binary.wire import Reader
 from dtios_opcua.errors import BadStatus
-from dtios_opcua.session.services import Service, batched
-from dtios_opcua.session.session import Session, status_list
+from dtios_opcua.session.limits import batched
+from dtios_opcua.session.services import Service
+from dtios_opcua.session.session import Session
 
 __all__ = ["Subscription", "Subscriptions"]
 
+log = structlog.get_logger("dtios.opcua")
+
 _UNKNOWN_NODE = status_code("BadNodeIdUnknown")
 _TOO_MANY_ITEMS = status_code("BadTooManyMonitoredItems")
+_NO_FILTER = frozenset(
+    status_code(name) for name in ("BadMonitoredItemFilterUnsupported", "BadDeadbandFilterInvalid", "BadFilterNotAllowed")
+)
+_DATA_CHANGE_FILTER = 724  # its binary encoding (Part 6, A.3)
 _LEAST_QUEUE = 10
 _FASTEST = 0.001
 """Seconds: what a server may take as the fastest practical sampling."""
@@ -43,6 +54,14 @@ class Subscription:
         return tuple(self.points)
 
 
+_Wanted = tuple[MonitoredPoint, NodeKey]
+
+
+class _Left(NamedTuple):
+    rejected: list[_Wanted]
+    unfiltered: list[_Wanted]
+
+
 class Subscriptions:
     """All of one session, by their id."""
 
@@ -55,29 +74,50 @@ class Subscriptions:
     async def add(self, points: Sequence[MonitoredPoint]) -> list[int]:
         """A StatusCode each. Raises LostError or BadStatus (no subscription could be made)."""
         statuses: dict[int, int] = {}
-        left: list[tuple[MonitoredPoint, NodeKey]] = []
+        left: list[_Wanted] = []
         for point in points:
             key = self._session.namespaces.key(point.address)
-            statuses[point.handle] = _UNKNOWN_NODE
+            statuses[point.handle] = _UNKNOWN_NODE if key is None else _TOO_MANY_ITEMS
             if key is not None:
                 left.append((point, key))
         while left:
             subscription, is_new = await self._with_room()
-            before = len(subscription.items)
-            rejected = await self._create_items(subscription, left, statuses)
-            if not rejected:
+            if subscription is None:
                 break
-            self._full.add(subscription.id)
-            if is_new and len(subscription.items) == before:
-                break  # not even an empty one takes them: the server's limit is for all of them together
-            left = rejected
+            before = len(subscription.items)
+            room = self._room(subscription)
+            created = await self._create_items(subscription, left[:room], statuses)
+            left = [*created.unfiltered, *created.rejected, *left[room:]]
+            if created.rejected:
+                self._full.add(subscription.id)
+                if is_new and len(subscription.items) == before:
+                    break  # not even an empty one takes them: the server's limit is for all of them together
         return [statuses[point.handle] for point in points]
 
-    async def _with_room(self) -> tuple[Subscription, bool]:
-        for subscription in self.by_id.values():
-            if subscription.id not in self._full:
-                return subscription, False
-        return await self._create(), True
+    def _room(self, subscription: Subscription) -> int:
+        """How many more items it takes, as far as the server says."""
+        if subscription.id in self._full:
+            return 0
+        most = self._session.limits.items_in_subscription
+        return max(0, most - len(subscription.items)) if most else sys.maxsize
+
+    async def _with_room(self) -> tuple[Subscription | None, bool]:
+        """One that takes more items, and whether it is new; None where the server allows no more."""
+        limits = self._session.limits
+        found = self._free()
+        if found is None and not (limits.subscriptions and len(self.by_id) >= limits.subscriptions):
+            try:
+                return await self._create(), True
+            except BadStatus as error:
+                if error.name != "BadTooManySubscriptions" or not self.by_id:
+                    raise
+        if found is None and limits.items_in_subscription:
+            limits.items_in_subscription = 0  # there is no other way than to ask for more than it says it takes
+            found = self._free()
+        return found, False
+
+    def _free(self) -> Subscription | None:
+        return next((one for one in self.by_id.values() if self._room(one)), None)
 
     async def _create(self) -> Subscription:
         """CreateSubscription (Part 4, 5.14.2)."""
@@ -92,32 +132,34 @@ class Subscriptions:
         self.by_id[subscription.id] = subscription
         return subscription
 
-    async def _create_items(
-        self, subscription: Subscription, wanted: Sequence[tuple[MonitoredPoint, NodeKey]], statuses: dict[int, int]
-    ) -> list[tuple[MonitoredPoint, NodeKey]]:
-        """CreateMonitoredItems (Part 4, 5.13.2); returns those for which there was no room."""
+    async def _create_items(self, subscription: Subscription, wanted: Sequence[_Wanted], statuses: dict[int, int]) -> "_Left":
+        """CreateMonitoredItems (Part 4, 5.13.2); returns those for which there was no room, and those that are to be asked for
+        again without a dead band, because the server has none for them."""
         session = self._session
-        rejected: list[tuple[MonitoredPoint, NodeKey]] = []
+        left = _Left([], [])
         for point, _ in wanted:  # values may come before the answer to this request
             subscription.points[point.handle] = point
 
-        def payload(some: Sequence[tuple[MonitoredPoint, NodeKey]]) -> bytes:
+        def payload(some: Sequence[_Wanted]) -> bytes:
             head = struct.pack("<IIi", subscription.id, 2, len(some))
             return head + b"".join(self._item(point, key) for point, key in some)
 
         async for some, answer in batched(
-            session.channel, session.limits, "monitored_items", Service.CREATE_MONITORED_ITEMS, wanted, payload
+            session.channel, session.limits, "monitored_items", Service.CREATE_MONITORED_ITEMS, wanted, payload, repeatable=False
         ):
-            results = [_created(answer) for _ in range(answer.length(4))]
+            results = [(answer, 0)] if isinstance(answer, int) else [_created(answer) for _ in range(answer.length(4))]
             for (point, key), (status, item) in zip(some, results, strict=True):
                 statuses[point.handle] = status
-                if is_bad(status):
-                    del subscription.points[point.handle]
-                    if status & 0xFFFF0000 == _TOO_MANY_ITEMS:
-                        rejected.append((point, key))
-                else:
+                if not is_bad(status):
                     subscription.items[point.handle] = item
-        return rejected
+                    continue
+                del subscription.points[point.handle]
+                if status & 0xFFFF0000 == _TOO_MANY_ITEMS:
+                    left.rejected.append((point, key))
+                elif point.dead_band is not None and status & 0xFFFF0000 in _NO_FILTER:
+                    log.warning("the server has no dead band for it", address=point.address, reason=status_name(status))
+                    left.unfiltered.append((replace(point, dead_band=None), key))
+        return left
 
     def _item(self, point: MonitoredPoint, key: NodeKey) -> bytes:
         interval = self._settings.publishing_interval
@@ -127,7 +169,7 @@ class Subscriptions:
             encode_node_id(key)
             + b"\x0d\x00\x00\x00\xff\xff\xff\xff\x00\x00\xff\xff\xff\xff"  # Value, no range, no encoding of its own
             + struct.pack("<IId", 2, point.handle, sampling * 1000)
-            + b"\x00\x00\x00"
+            + _filter(point.dead_band)
             + struct.pack("<I?", queue, True)
         )
 
@@ -141,11 +183,14 @@ class Subscriptions:
                 del subscription.points[handle]
             if items:
                 self._full.discard(subscription.id)
-            for at in range(0, len(items), session.limits.monitored_items):
-                some = items[at : at + session.limits.monitored_items]
-                payload = struct.pack(f"<Ii{len(some)}I", subscription.id, len(some), *some)
-                answer = await session.channel.request(Service.DELETE_MONITORED_ITEMS, payload)
-                status_list(answer, len(some))
+
+            def payload(some: Sequence[int], number: int = subscription.id) -> bytes:
+                return struct.pack(f"<Ii{len(some)}I", number, len(some), *some)
+
+            async for _ in batched(
+                session.channel, session.limits, "monitored_items", Service.DELETE_MONITORED_ITEMS, items, payload
+            ):
+                """Whether each was still there does not matter: it is gone now."""
 
     async def recreate(self, subscription: Subscription) -> list[int]:
         """The server dropped it: make its items anew. Returns the handles that could not be."""
@@ -163,6 +208,14 @@ class Subscriptions:
             return await self._session.channel.request(Service.REPUBLISH, struct.pack("<II", subscription.id, sequence))
         except BadStatus:
             return None
+
+
+def _filter(dead_band: DeadBand | None) -> bytes:
+    """A DataChangeFilter (Part 4, 7.22.2) that reports a change of status or value; none without a dead band."""
+    if dead_band is None:
+        return b"\x00\x00\x00"
+    head = b"\x01\x00" + struct.pack("<H", _DATA_CHANGE_FILTER) + b"\x01"
+    return head + struct.pack("<iIId", 16, 1, 2 if dead_band.percent else 1, dead_band.value)
 
 
 def _created(reader: Reader) -> tuple[int, int]:

@@ -11,6 +11,7 @@ from dtios.sdk.errors import ConfigurationError, CredentialsError, DtiosError, T
 from dtios_opcua.binary.wire import Undecodable
 from dtios_opcua.errors import BadStatus, LostError, service_error
 from dtios_opcua.session.channel import Channel, host_and_port
+from dtios_opcua.session.limits import Limits
 from dtios_opcua.session.session import Session
 
 __all__ = ["check_settings", "endpoints_of", "is_loopback", "open_session"]
@@ -41,14 +42,15 @@ def check_settings(url: str, settings: ConnectionSettings) -> None:
         raise CredentialsError(f"without encryption {_CLEAR}", where=url, mend="connect without a user name and password")
 
 
-async def open_session(url: str, settings: ConnectionSettings) -> Session:
-    """A session ready for use. Leaves nothing open when it raises: TemporaryError, CredentialsError or ConfigurationError."""
+async def open_session(url: str, settings: ConnectionSettings, limits: Limits | None = None) -> Session:
+    """A session ready for use, within `limits`. Leaves nothing open when it raises: TemporaryError, CredentialsError or
+    ConfigurationError."""
     check_settings(url, settings)
     host, _ = host_and_port(url)
     if settings.security.lower() == "auto" and not is_loopback(host):
         raise await _ask_for_none(url, settings)
     channel = Channel(url, settings.timeout)
-    session = Session(channel)
+    session = Session(channel, limits)
     try:
         async with asyncio.timeout(2 * settings.timeout):
             await session.open(settings.user, None)

@@ -1,28 +1,25 @@
-"""The services used, as payloads and answers (Part 4): batched within the server's OperationLimits."""
+"""The services used, as payloads and answers (Part 4)."""
 
 import struct
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
+from dtios.model.status import status_code
 from dtios_opcua.binary.nodeid import NodeKey, encode_node_id
 from dtios_opcua.binary.wire import Reader
-from dtios_opcua.errors import BadStatus
 from dtios_opcua.session.channel import Channel
+from dtios_opcua.session.limits import Limits, batched, is_too_large
 
 __all__ = [
     "Attribute",
-    "Limits",
     "Reference",
     "Service",
     "View",
-    "batched",
     "browse",
     "read_payload",
     "results_of",
 ]
-
-T = TypeVar("T")
 
 
 class Service:
@@ -58,54 +55,6 @@ class Attribute:
     EXECUTABLE: Final = 21
     USER_EXECUTABLE: Final = 22
     DATA_TYPE_DEFINITION: Final = 23
-
-
-@dataclass(slots=True)
-class Limits:
-    """How much goes into one request; halved when the server says that it was too much."""
-
-    read: int = 2000
-    write: int = 500
-    browse: int = 500
-    monitored_items: int = 1000
-
-    def shrink(self, name: str, tried: int) -> bool:
-        """True when a smaller batch is worth a try."""
-        if tried <= 1:
-            return False
-        setattr(self, name, max(1, tried // 2))
-        return True
-
-
-_TOO_MUCH = {
-    "BadTooManyOperations",
-    "BadEncodingLimitsExceeded",
-    "BadResponseTooLarge",
-    "BadRequestTooLarge",
-    "BadTcpMessageTooLarge",
-}
-
-
-async def batched(
-    channel: Channel,
-    limits: Limits,
-    limit: str,
-    service: int,
-    items: Sequence[T],
-    payload: Callable[[Sequence[T]], bytes],
-) -> AsyncIterator[tuple[Sequence[T], Reader]]:
-    """(the items of one batch, their answer), over all items. Raises BadStatus when even one item is too much."""
-    at = 0
-    while at < len(items):
-        some = items[at : at + getattr(limits, limit)]
-        try:
-            answer = await channel.request(service, payload(some))
-        except BadStatus as error:
-            if error.name in _TOO_MUCH and limits.shrink(limit, len(some)):
-                continue
-            raise
-        yield some, answer
-        at += len(some)
 
 
 _READ_HEAD = struct.Struct("<dIi")
@@ -146,31 +95,39 @@ async def browse(
     channel: Channel, limits: Limits, keys: Sequence[NodeKey], view: View, uri_index: Callable[[str], int | None]
 ) -> AsyncIterator[tuple[NodeKey, list[Reference] | int]]:
     """All references of each node, or the Bad status that the server gave for it. Continuation points are used up at once;
-    a node for which there was none left (BadNoContinuationPoints) is asked again in a smaller batch."""
+    a node for which there was none left, or whose own was dropped, is asked again in a smaller batch."""
     tail = struct.pack("<I", view.direction) + encode_node_id(view.reference_type)
     tail += b"\x01" + struct.pack("<II", view.node_classes, 0x3F)
 
     def payload(some: Sequence[NodeKey]) -> bytes:
-        head = b"\x00\x00" + struct.pack("<qIIi", 0, 0, 0, len(some))  # no view, no limit of references
+        head = b"\x00\x00" + struct.pack("<qIIi", 0, 0, limits.references, len(some))  # no view
         return head + b"".join(encode_node_id(key) + tail for key in some)
 
     left: Sequence[NodeKey] = list(keys)
     while left:
         again: list[NodeKey] = []
+        points_ran_out = False
         async for some, answer in batched(channel, limits, "browse", Service.BROWSE, left, payload):
+            if isinstance(answer, int):
+                if is_too_large(answer) and limits.fewer_references():
+                    again += some
+                else:
+                    yield some[0], answer
+                continue
             results = _results(answer, uri_index, len(some))
-            await _continue(channel, results, uri_index)
+            await _continue(channel, limits, results, uri_index)
             for key, result in zip(some, results, strict=True):
-                if result.status == _NO_CONTINUATION_POINTS and limits.browse > 1:
+                if result.status in _NO_POINT and limits.browse > 1:
                     again.append(key)
+                    points_ran_out = True
                 else:
                     yield key, result.status or result.references
-        if again:
+        if points_ran_out:
             limits.browse = max(1, min(limits.browse, len(left)) // 2)
         left = again
 
 
-_NO_CONTINUATION_POINTS = 0x804B0000
+_NO_POINT = frozenset({status_code("BadNoContinuationPoints"), status_code("BadContinuationPointInvalid")})
 
 
 @dataclass(slots=True)
@@ -180,15 +137,20 @@ class _Result:
     references: list[Reference]
 
 
-async def _continue(channel: Channel, results: list[_Result], uri_index: Callable[[str], int | None]) -> None:
+async def _continue(channel: Channel, limits: Limits, results: list[_Result], uri_index: Callable[[str], int | None]) -> None:
+    def payload(some: Sequence[_Result]) -> bytes:
+        points = b"".join(struct.pack("<i", len(one.point or b"")) + (one.point or b"") for one in some)
+        return b"\x00" + struct.pack("<i", len(some)) + points
+
     open_ones = [one for one in results if one.point]
     while open_ones:
-        payload = b"\x00" + struct.pack("<i", len(open_ones))
-        payload += b"".join(struct.pack("<i", len(one.point or b"")) + (one.point or b"") for one in open_ones)
-        more = _results(await channel.request(Service.BROWSE_NEXT, payload), uri_index, len(open_ones))
-        for one, next_part in zip(open_ones, more, strict=True):
-            one.status, one.point = next_part.status, next_part.point
-            one.references += next_part.references
+        async for some, answer in batched(channel, limits, "browse", Service.BROWSE_NEXT, open_ones, payload):
+            if isinstance(answer, int):
+                some[0].status, some[0].point = answer, None
+                continue
+            for one, next_part in zip(some, _results(answer, uri_index, len(some)), strict=True):
+                one.status, one.point = next_part.status, next_part.point
+                one.references += next_part.references
         open_ones = [one for one in open_ones if one.point]
 
 

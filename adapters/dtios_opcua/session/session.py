@@ -16,7 +16,8 @@ from dtios_opcua.binary.standard_types import standard_types
 from dtios_opcua.binary.typetable import TypeTable
 from dtios_opcua.binary.wire import Reader, Undecodable
 from dtios_opcua.session.channel import Answer, Channel, host_and_port
-from dtios_opcua.session.services import Attribute, Limits, Service, batched, read_payload
+from dtios_opcua.session.limits import Limits, batched
+from dtios_opcua.session.services import Attribute, Service, read_payload
 
 __all__ = ["Reading", "Session", "status_list"]
 
@@ -31,6 +32,8 @@ _LIMITS: dict[str, NodeKey] = {
     "write": (0, 11707),
     "browse": (0, 11710),
     "monitored_items": (0, 11714),
+    "items_in_subscription": (0, 24104),
+    "subscriptions": (0, 24098),
 }
 _UNEXPECTED = 0x80010000
 _SESSION_TIMEOUT = 60_000  # ms; long enough for a pause of the network, short enough that a dead client is forgotten
@@ -39,9 +42,10 @@ _SESSION_TIMEOUT = 60_000  # ms; long enough for a pause of the network, short e
 class Session:
     """Made by `open`; one for each run of a connection."""
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: Channel, limits: Limits | None = None) -> None:
+        """`limits`: with what the sessions before learned."""
         self.channel = channel
-        self.limits = Limits()
+        self.limits = limits or Limits()
         self.fingerprint = ""
         self.types_loaded = False
         self.loading = asyncio.Lock()
@@ -76,17 +80,19 @@ class Session:
         build = values[2].fields if values[2] is not None else {}
         self.fingerprint = repr((uris, values[1], sorted((name, str(value)) for name, value in build.items())))
         for name, value in zip(_LIMITS, values[3:], strict=True):
-            if isinstance(value, int) and value > 0:
-                setattr(self.limits, name, min(value, getattr(self.limits, name)))
+            self.limits.claim(name, value)
 
     def uri_index(self, uri: str) -> int | None:
         return self.namespaces.index(uri)
 
     async def read(self, items: Sequence[tuple[NodeKey, int]]) -> list[Reading]:
         """Attributes, in order. A result that cannot be decoded is BadDecodingError, and the others are read again one by
-        one when it hides them. Raises LostError or BadStatus."""
+        one when it hides them; one that is too large for an answer has that status. Raises LostError or BadStatus."""
         readings: list[Reading] = []
         async for some, answer in batched(self.channel, self.limits, "read", Service.READ, items, read_payload):
+            if isinstance(answer, int):
+                readings.append((None, answer, NO_TIME, NO_TIME))
+                continue
             got = self._readings(answer, len(some))
             if got is None:
                 got = [await self._single(item) for item in some]
