@@ -116,7 +116,8 @@ class _Description:
         if rule is not None:
             signal, conversion = _apply(rule, signal)
         self._signals[path] = signal
-        self._wiring[path] = MappedSignal(node.address, wire, conversion)
+        wiring = MappedSignal(node.address, wire, conversion)
+        self._wiring[path] = wiring if rule is None else wiring.observed(rule)
         self._paths[id(node)] = path
 
     # --- skills --------------------------------------------------------------------------------------------------------------

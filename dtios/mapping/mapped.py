@@ -1,11 +1,12 @@
 """A machine as the runtime holds it: its description, and the wiring behind each signal and skill."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dtios.mapping.bindings.base import SkillBinding
 from dtios.mapping.conversion import Conversion
+from dtios.mapping.observing import DeadBand, ObserveRule
 from dtios.mapping.results import ResultSource
 from dtios.mapping.state_names import INNER, look_up
 from dtios.model.datatypes import ValueType
@@ -18,12 +19,22 @@ __all__ = ["MappedMachine", "MappedSignal", "MappedSkill", "StatePoint"]
 class MappedSignal:
     """Where a signal lives and how its wire value becomes the canonical one.
 
-    `wire` is the type on the wire; `conversion` is None for nearly all signals, and then costs nothing.
+    `wire` is the type on the wire; `conversion` is None for nearly all signals, and then costs nothing. `sampling` (seconds) and
+    `dead_band` (in the machine's unit) are None where every change is wanted.
     """
 
     address: str
     wire: ValueType
     conversion: Conversion | None = None
+    sampling: float | None = None
+    dead_band: DeadBand | None = None
+
+    def observed(self, rule: ObserveRule) -> "MappedSignal":
+        """As the rule says; where it says nothing as before. Only numbers have a dead band."""
+        band = rule.band if self.wire.is_numeric and not self.wire.is_enumeration else None
+        if band is not None and self.conversion is not None:
+            band = band.scaled(self.conversion.scale)
+        return replace(self, sampling=rule.sampling or self.sampling, dead_band=band or self.dead_band)
 
 
 @dataclass(frozen=True, slots=True)

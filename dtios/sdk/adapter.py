@@ -16,6 +16,7 @@ from anyio.abc import TaskStatus
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from dtios.mapping.facts import BrowseFacts
+from dtios.mapping.observing import DeadBand
 from dtios.model.batch import Batch
 from dtios.model.condition import Condition, ConditionVerb
 from dtios.model.datatypes import ValueType
@@ -81,15 +82,6 @@ class Finding:
     message: str
     where: str = ""
     mend: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class DeadBand:
-    """Changes smaller than this are not told (Part 4, 7.22.2): in the machine's unit, or with `percent` in percent of the
-    signal's range."""
-
-    value: float
-    percent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
+from dtios.mapping.observing import ObserveRule
 from dtios.mapping.profiles.results import ResultEventRule
 from dtios.mapping.profiles.skills import SkillRule
 from dtios.mapping.profiles.units import UnitRule
@@ -86,7 +87,7 @@ class MatchRule(_Rule):
         return self
 
 
-class SignalRule(_Rule):
+class SignalRule(ObserveRule):
     """What the machine does not say of a signal itself. `name` replaces the whole path."""
 
     path: Path

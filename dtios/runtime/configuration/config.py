@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from dtios.mapping.observing import ObserveRule
 from dtios.mapping.yamlfile import load_yaml_model
 from dtios.model.machine import OnOwnerLost, Range
 
@@ -84,6 +85,7 @@ class MachineSettings(_Strict):
     profiles: list[Path] = []
     envelope: Envelope = Envelope()
     interlocks: list[Interlock] = []
+    signals: dict[str, ObserveRule] = {}
     on_owner_lost: dict[str, OnOwnerLost] = {}
 
 

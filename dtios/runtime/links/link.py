@@ -21,7 +21,7 @@ from dtios.model.status import BAD_NO_COMMUNICATION, is_bad
 from dtios.model.values import DataValue
 from dtios.runtime.data.router import Router
 from dtios.runtime.links.backoff import Backoff
-from dtios.sdk.adapter import Call, Connection, LastCheck, Loss, MonitoredPoint, Progress, Write
+from dtios.sdk.adapter import Call, Connection, DeadBand, LastCheck, Loss, MonitoredPoint, Progress, Write
 from dtios.sdk.clock import Clock
 
 __all__ = ["Link", "first_error"]
@@ -255,11 +255,20 @@ class Link:
 
     # --- signals ---
 
-    def handle(self, known: int | None, address: str, type: ValueType, conversion: Conversion | None = None) -> int:
+    def handle(
+        self,
+        known: int | None,
+        address: str,
+        type: ValueType,
+        conversion: Conversion | None = None,
+        *,
+        sampling: float | None = None,
+        dead_band: DeadBand | None = None,
+    ) -> int:
         """A handle for a point; the known one goes on under what is perhaps a new address."""
         handle = self._router.register(conversion) if known is None else known
         self._router.convert(handle, conversion)
-        self._points[handle] = MonitoredPoint(handle, address, type)
+        self._points[handle] = MonitoredPoint(handle, address, type, sampling, dead_band=dead_band)
         return handle
 
     def raw(self, address: str, type: ValueType) -> int:

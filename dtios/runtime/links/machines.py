@@ -44,7 +44,14 @@ class LiveMachine:
         self._signals = {s.path: s for s in mapped.machine.signals}
         self._skills = {s.path: s for s in mapped.machine.skills}
         for path, wiring in mapped.signals.items():
-            self._handles[path] = self.link.handle(self._handles.get(path), wiring.address, wiring.wire, wiring.conversion)
+            self._handles[path] = self.link.handle(
+                self._handles.get(path),
+                wiring.address,
+                wiring.wire,
+                wiring.conversion,
+                sampling=wiring.sampling,
+                dead_band=wiring.dead_band,
+            )
         self._paths = {handle: path for path, handle in self._handles.items()}
 
     def check_described(self) -> None:

@@ -12,6 +12,7 @@ from dtios.runtime.configuration.config import MachineSettings
 from dtios.runtime.jobs.runner import JobRunner
 from dtios.runtime.links.link import Link
 from dtios.runtime.links.machines import LiveMachine, MachineTable, unknown
+from dtios.runtime.links.observing import observed
 from dtios.runtime.links.states import StateWatch
 
 __all__ = ["Placement"]
@@ -126,7 +127,8 @@ class Placement:
             for s in machine.skills
         )
         said = tuple(dict.fromkeys([*machine.notes, *notes]))
-        return replace(mapped, machine=replace(machine, name=name or machine.name, skills=skills, notes=said))
+        named = replace(mapped, machine=replace(machine, name=name or machine.name, skills=skills, notes=said))
+        return named if settings is None else observed(named, settings)
 
     def _check_limits(self, live: LiveMachine) -> None:
         """An envelope or interlock for what is not there guards nothing: that must not pass silently."""
