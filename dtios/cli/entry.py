@@ -28,6 +28,7 @@ COMMANDS: Final = {
     "status": ("dtios.cli.status", "Show the health of machines and apps."),
     "job": ("dtios.cli.job", "List, show, command and resolve jobs."),
     "app": ("dtios.cli.app", "Make, list and test apps; answer their questions."),
+    "trust": ("dtios.cli.trust", "Say which certificates are trusted; export our own."),
     "adapters": ("dtios.cli.adapters", "List the installed adapters."),
     "schema": ("dtios.cli.schema", "Print the JSON Schema of a command's output."),
 }

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol
 
 from anyio.abc import TaskStatus
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field
 
 from dtios.mapping.facts import BrowseFacts
 from dtios.mapping.observing import DeadBand
@@ -24,6 +24,7 @@ from dtios.model.errors import ConfigurationError
 from dtios.model.event import Event, EventPath
 from dtios.model.gap import GapCause
 from dtios.model.values import DataValue, QualifiedName
+from dtios.sdk.secrets import Secret
 
 __all__ = [
     "Adapter",
@@ -54,11 +55,11 @@ Progress = Callable[[str, int, int | None], None]
 class ConnectionSettings(BaseModel):
     """What every connection can be told. An adapter may subclass it with its own (`Adapter.settings`)."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     security: str = Field("auto", description="auto, none, or POLICY[:MODE]")
     user: str | None = Field(None, description="user name; without one the session is anonymous")
-    password: SecretStr | None = None
+    password: Secret | None = Field(None, description="where it comes from: {env: NAME}, {file: PATH} or {keyring: SERVICE/USER}")
     timeout: float = Field(4.0, gt=0, description="seconds for one request")
     keep_alive: float = Field(5.0, gt=0, description="seconds of silence after which values turn Bad")
     publishing_interval: float = Field(0.1, gt=0, description="seconds between notification messages")

@@ -38,7 +38,7 @@ def check_settings(url: str, settings: ConnectionSettings) -> None:
             where=url,
             mend="ask for `--security none` if you trust the network",
         )
-    if settings.password is not None and settings.password.get_secret_value():
+    if settings.password is not None:
         raise CredentialsError(f"without encryption {_CLEAR}", where=url, mend="connect without a user name and password")
 
 

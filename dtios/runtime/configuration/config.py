@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from dtios.mapping.observing import ObserveRule
 from dtios.mapping.yamlfile import load_yaml_model
 from dtios.model.machine import OnOwnerLost, Range
+from dtios.sdk.secrets import PLAIN, is_plain_secret, with_folder
 
 __all__ = [
     "AppSettings",
@@ -25,7 +26,7 @@ Limits = tuple[float, float]
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class Envelope(_Strict):
@@ -87,6 +88,15 @@ class MachineSettings(_Strict):
     interlocks: list[Interlock] = []
     signals: dict[str, ObserveRule] = {}
     on_owner_lost: dict[str, OnOwnerLost] = {}
+
+    @field_validator("settings")
+    @classmethod
+    def _no_plain_secret(cls, settings: dict[str, Any]) -> dict[str, Any]:
+        """Whichever adapter they are for: what stands here is shown, compared and written back."""
+        for key, value in settings.items():
+            if is_plain_secret(key, value):
+                raise ValueError(f"{key}: {PLAIN}")
+        return settings
 
 
 class Grant(_Strict):
@@ -161,7 +171,10 @@ def load_config(path: Path) -> RuntimeConfig:
     def absolute(found: Path) -> Path:
         return found if found.is_absolute() else base / found
 
-    machines = {name: m.model_copy(update={"profiles": [absolute(p) for p in m.profiles]}) for name, m in config.machines.items()}
+    machines = {
+        name: m.model_copy(update={"profiles": [absolute(p) for p in m.profiles], "settings": with_folder(m.settings, base)})
+        for name, m in config.machines.items()
+    }
     return config.model_copy(
         update={
             "state": None if config.state is None else absolute(config.state),

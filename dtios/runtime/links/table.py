@@ -25,6 +25,7 @@ from dtios.runtime.links.states import StateWatch
 from dtios.runtime.registry import Registry
 from dtios.sdk.adapter import ConnectionSettings, Endpoint, Progress
 from dtios.sdk.clock import Clock
+from dtios.sdk.secrets import TYPED
 
 __all__ = ["LinkTable"]
 
@@ -82,7 +83,7 @@ class LinkTable:
                     mend="give the same settings, or give them once",
                 )  # fmt: skip
             settings = settings or dict(machine.settings)
-        held = self._connect(url, settings, profiles, machines)
+        held = self._connect(url, self._settings(url, settings), profiles, machines)
         held.users += 1
         held.placement.expect(held.link)
         return held.link
@@ -99,7 +100,7 @@ class LinkTable:
         Raises what the first attempt failed with.
         """
         held = self._find(url, settings)
-        if held is not None and settings and self._settings(url, settings) != held.settings:
+        if held is not None and settings and self._settings(url, settings, TYPED) != held.settings:
             raise ConfigurationError(
                 "it is connected already with other settings", where=url, mend="leave them out, or end the other use first"
             )
@@ -108,7 +109,7 @@ class LinkTable:
                 "it is connected and described already", where=url, mend="leave the profile out, or name it in dtios.yaml"
             )
         if held is None:
-            held = self._connect(url, settings, ProfileLibrary.load(texts=profiles), {})
+            held = self._connect(url, self._settings(url, settings, TYPED), ProfileLibrary.load(texts=profiles), {})
         held.users += 1
         if progress is not None:
             held.link.progress.add(progress)
@@ -156,21 +157,20 @@ class LinkTable:
     async def discover(self, hint: str) -> list[Endpoint]:
         return await self._registry.adapter_for(hint).discover(hint)
 
-    def _settings(self, url: str, settings: Mapping[str, Any]) -> ConnectionSettings:
+    def _settings(self, url: str, settings: Mapping[str, Any], context: dict[str, Any] | None = None) -> ConnectionSettings:
         model = self._registry.adapter_for(url).settings
         try:
-            return model.model_validate(dict(settings))
+            return model.model_validate(dict(settings), context=context)
         except ValidationError as error:
             first = error.errors()[0]
             key = ".".join(str(part) for part in first["loc"])
             raise ConfigurationError(
                 f"the setting {key}: {first['msg']}", where=url, mend=f"it takes {', '.join(model.model_fields)}"
-            ) from error
+            ) from None
 
     def _connect(
-        self, url: str, settings: Mapping[str, Any], profiles: ProfileLibrary, machines: Mapping[str, MachineSettings]
+        self, url: str, checked: ConnectionSettings, profiles: ProfileLibrary, machines: Mapping[str, MachineSettings]
     ) -> _Held:
-        checked = self._settings(url, settings)
         connection = self._registry.adapter_for(url).connect(url, checked, self._home)
         states = StateWatch(url, self._machines, self._router, self._clock) if machines else None
         placement = Placement(url, machines, self._machines, self._jobs, states)
