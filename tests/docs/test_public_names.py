@@ -12,8 +12,8 @@ import dtios.model
 from tests.docs.markdown import ROOT
 
 MODEL = [f"dtios.model.{m.name}" for m in pkgutil.iter_modules(dtios.model.__path__)]
-PUBLIC = ["dtios.sdk", "dtios.sdk.adapter", "dtios.sdk.commands", "dtios.testing", *MODEL]
-PAGES = {"dtios.sdk": "sdk.md", "dtios.sdk.adapter": "sdk.md", "dtios.sdk.commands": "sdk.md", "dtios.testing": "testing.md"}
+PUBLIC = ["dtios.sdk", "dtios.sdk.adapter", "dtios.sdk.commands", "dtios.sdk.pki", "dtios.sdk.secrets", "dtios.testing", *MODEL]
+PAGES = {name: "sdk.md" for name in PUBLIC if name.startswith("dtios.sdk")} | {"dtios.testing": "testing.md"}
 """Where each name of a module is described."""
 
 

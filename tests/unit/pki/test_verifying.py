@@ -193,7 +193,6 @@ def test_two_that_sign_each_other_end() -> None:
 
 
 def test_sha1_is_weak() -> None:
-    pytest.importorskip("cryptography")
     try:
         server = make(hash_=hashes.SHA1())
     except Exception:  # noqa: BLE001  # this OpenSSL does not even sign so
