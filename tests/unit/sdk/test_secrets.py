@@ -11,8 +11,8 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from dtios.model.errors import ConfigurationError
-from dtios.runtime.config import RuntimeConfig, load_config
-from dtios.runtime.configure import patched
+from dtios.runtime.configuration.config import RuntimeConfig, load_config
+from dtios.runtime.configuration.patching import patched
 from dtios.sdk.adapter import ConnectionSettings
 from dtios.sdk.secrets import TYPED, Secret
 
