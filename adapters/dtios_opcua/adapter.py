@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 from dtios.sdk.adapter import Adapter, Connection, ConnectionSettings, Endpoint
 from dtios.sdk.errors import ConfigurationError
 from dtios_opcua.connection import OpcUaConnection
-from dtios_opcua.discovery import discover
+from dtios_opcua.discovery.addresses import full_url
+from dtios_opcua.discovery.search import discover
 from dtios_opcua.session.opening import check_settings
 
 __all__ = ["OpcUaAdapter"]
@@ -32,8 +33,8 @@ class OpcUaAdapter(Adapter):
         return OpcUaConnection(url, settings)
 
     async def discover(self, hint: str) -> list[Endpoint]:
-        if "://" in hint:
-            _check_url(hint)
+        if hint and not hint.startswith("@"):
+            _check_url(full_url(hint))
         return await discover(hint)
 
 

@@ -18,6 +18,7 @@ from dtios.model.errors import DtiosError, TemporaryError
 __all__ = ["COMMANDS", "cli", "main"]
 
 COMMANDS: Final = {
+    "discover": ("dtios.cli.discover", "Find machines at an address, or in the network."),
     "describe": ("dtios.cli.describe", "Describe a machine: identification, signals, skills."),
     "watch": ("dtios.cli.watch", "Follow the signals of a machine."),
     "read": ("dtios.cli.read", "Read signals once."),

@@ -67,11 +67,12 @@ class ConnectionSettings(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """An address that answered: what `discover` finds."""
+    """An address that answered: what `discover` finds. With an `error` somebody named it, and it did not answer: why."""
 
     url: str
     name: str = ""
     details: dict[str, Any] = field(default_factory=dict)
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +252,9 @@ class Adapter(ABC):
 
     @abstractmethod
     async def discover(self, hint: str) -> list[Endpoint]:
-        """Endpoints at or around an address: a URL, a host name or address, or empty for whatever makes itself known."""
+        """Endpoints at or around an address: a URL, `HOST` or `HOST:PORT`, and others that these know of. Empty: whatever makes
+        itself known in the network, and `@ADDRESS` of one of our interfaces: whatever does so there; only then may anything be
+        sent to everybody. Ends within a minute. Raises what the address that was asked failed with."""
 
     async def examine(self, url: str, settings: ConnectionSettings, home: Path) -> list[Finding]:
         """Try everything that a connection needs, step by step, with a session of its own that ends with it. What is wrong is

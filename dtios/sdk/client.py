@@ -326,9 +326,10 @@ class Client:
     async def answer(self, id: int, answer: str) -> None:
         await self.request(p.AnswerQuestion(id, answer))
 
-    async def discover(self, hint: str, progress: OnProgress | None = None) -> list[dict[str, Any]]:
-        """Endpoints at or around an address: `url`, `name`, `details`."""
-        return await self._ask_for(list[dict[str, Any]], p.Discover(hint), progress)
+    async def discover(self, hint: str, progress: OnProgress | None = None, limit: float = 30.0) -> list[dict[str, Any]]:
+        """Endpoints at or around an address, each as `adapter`, `url`, `name`, `details`, and `error` where it did not answer.
+        An empty hint asks the network. Raises what the address failed with."""
+        return await self._ask_for(list[dict[str, Any]], p.Discover(hint, limit), progress)
 
     async def browse(self, url: str, progress: OnProgress | None = None) -> Any:
         """Nested dicts of the nodes behind an endpoint."""

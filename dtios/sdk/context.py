@@ -169,7 +169,7 @@ class Commission:
         self._client = client
 
     async def discover(self, hint: str, progress: OnProgress | None = None) -> list[dict[str, Any]]:
-        """Endpoints at or around an address: `url`, `name`, `details`."""
+        """Endpoints at or around an address, as `Adapter.discover` has it: `adapter`, `url`, `name`, `details`, `error`."""
         return await self._client.discover(hint, progress)
 
     async def browse(self, url: str, progress: OnProgress | None = None) -> Any:

@@ -332,9 +332,11 @@ class AnswerQuestion(Message):
 
 
 class Discover(Message):
-    """Needs the grant `commission` (commands hold it). -> list[Endpoint]"""
+    """Needs the grant `commission` (commands hold it). All adapters that can are asked, each for `limit` seconds at most.
+    -> list of {adapter, url, name, details, error}"""
 
     hint: str
+    limit: float = 30.0
 
 
 class BrowseFactsOf(Message):

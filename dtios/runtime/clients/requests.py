@@ -8,6 +8,7 @@ from dtios.runtime.data.consumer import Consumer
 from dtios.runtime.links.facts import facts_as_dict
 from dtios.runtime.links.machines import LiveMachine
 from dtios.sdk import protocol as p
+from dtios.sdk.adapter import Progress
 from dtios.sdk.codec import pack_value
 
 __all__: list[str] = []
@@ -18,6 +19,15 @@ def _visible(session: Session, name: str) -> LiveMachine:
     if not session.principal.may_see(machine.machine):
         raise RefusedError(f"{session.principal.name} has no grant on it", where=name, mend="grant it in dtios.yaml")
     return machine
+
+
+def _progress(session: Session, request: p.Request) -> Progress:
+    """Tells the client how far its request has come."""
+
+    def progress(what: str, done: int, total: int | None) -> None:
+        session._tasks.start_soon(session._send, p.Progressed(request.id, what, done, total), name="progress")
+
+    return progress
 
 
 def _offers(machine: LiveMachine, capability: str | None, properties: dict[str, Any]) -> bool:
@@ -35,12 +45,9 @@ async def _hello(session: Session, body: p.Hello, request: p.Request) -> p.Welco
 
 @handles(p.Open)
 async def _open(session: Session, body: p.Open, request: p.Request) -> list[str]:
-    def progress(what: str, done: int, total: int | None) -> None:
-        session._tasks.start_soon(session._send, p.Progressed(request.id, what, done, total), name="progress")
-
     if not session.principal.commission:
         raise RefusedError(f"{session.principal.name} has no grant to commission", where=body.url, mend="grant it in dtios.yaml")
-    link = await session.kernel.links.open(body.url, body.settings, progress, body.profiles)
+    link = await session.kernel.links.open(body.url, body.settings, _progress(session, request), body.profiles)
     session.opened.append(link)
     return [m.name for m in session.kernel.links.machines(link)]
 
@@ -259,8 +266,7 @@ async def _answer_question(session: Session, body: p.AnswerQuestion, request: p.
 @handles(p.Discover)
 async def _discover(session: Session, body: p.Discover, request: p.Request) -> list[dict[str, Any]]:
     _commissions(session, body.hint)
-    found = await session.kernel.links.discover(body.hint)
-    return [{"url": e.url, "name": e.name, "details": e.details} for e in found]
+    return await session.kernel.links.discover(body.hint, body.limit, _progress(session, request))
 
 
 @handles(p.BrowseFactsOf)

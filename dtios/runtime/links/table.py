@@ -18,12 +18,13 @@ from dtios.runtime.configuration.config import MachineSettings
 from dtios.runtime.data.router import Router
 from dtios.runtime.jobs.runner import JobRunner
 from dtios.runtime.links.conditions import ConditionBoard
+from dtios.runtime.links.discovery import discover
 from dtios.runtime.links.link import Link
 from dtios.runtime.links.machines import LiveMachine, MachineTable
 from dtios.runtime.links.placement import Placement
 from dtios.runtime.links.states import StateWatch
 from dtios.runtime.registry import Registry
-from dtios.sdk.adapter import ConnectionSettings, Endpoint, Progress
+from dtios.sdk.adapter import ConnectionSettings, Progress
 from dtios.sdk.clock import Clock
 from dtios.sdk.secrets import TYPED
 
@@ -154,8 +155,9 @@ class LinkTable:
             return self._held.get((_normal(url), settings["user"]))
         return next((h for (at, _), h in self._held.items() if at == _normal(url)), None)
 
-    async def discover(self, hint: str) -> list[Endpoint]:
-        return await self._registry.adapter_for(hint).discover(hint)
+    async def discover(self, hint: str, limit: float, progress: Progress) -> list[dict[str, Any]]:
+        """See `dtios.runtime.links.discovery`."""
+        return await discover(self._registry, hint, limit, progress)
 
     def _settings(self, url: str, settings: Mapping[str, Any], context: dict[str, Any] | None = None) -> ConnectionSettings:
         model = self._registry.adapter_for(url).settings
