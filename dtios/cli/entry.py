@@ -20,6 +20,7 @@ __all__ = ["COMMANDS", "cli", "main"]
 COMMANDS: Final = {
     "discover": ("dtios.cli.discover", "Find machines at an address, or in the network."),
     "describe": ("dtios.cli.describe", "Describe a machine: identification, signals, skills."),
+    "profile": ("dtios.cli.profile", "Propose a profile for a machine."),
     "watch": ("dtios.cli.watch", "Follow the signals of a machine."),
     "read": ("dtios.cli.read", "Read signals once."),
     "write": ("dtios.cli.write", "Write a signal."),

@@ -335,6 +335,10 @@ class Client:
         """Nested dicts of the nodes behind an endpoint."""
         return await self.request(p.BrowseFactsOf(url), progress)
 
+    async def propose(self, url: str, path: str, progress: OnProgress | None = None) -> tuple[str, str]:
+        """(name, YAML) of a proposed profile for the machine at `path` behind an endpoint that is open."""
+        return await self._ask_for(tuple[str, str], p.Propose(url, path), progress)
+
     async def configure(self, patch: Mapping[str, Any]) -> None:
         """Merge a patch (RFC 7396) into the configuration's machines."""
         await self.request(p.Configure(dict(patch)))

@@ -57,6 +57,7 @@ __all__ = [
     "Open",
     "Policy",
     "Progressed",
+    "Propose",
     "Question",
     "Questions",
     "Read",
@@ -345,6 +346,13 @@ class BrowseFactsOf(Message):
     url: str
 
 
+class Propose(Message):
+    """Needs `commission`. A profile for the machine at `path` behind an endpoint that is open. -> [name, YAML]"""
+
+    url: str
+    path: str
+
+
 class Configure(Message):
     """Needs `commission`. A merge patch (RFC 7396) for dtios.yaml's machines. -> None"""
 
@@ -365,7 +373,7 @@ RequestBody = (
     Hello | Open | Machines | Describe | Read | Subscribe | Write
     | StartJob | CommandJob | FollowJob | FollowJobs | Jobs | ShowJob | ResolveJob
     | FollowMachines | FollowConditions | StorePut | StoreGet | StoreKeys | Ask | Questions | AnswerQuestion
-    | Discover | BrowseFactsOf | Configure | Apps | Counters
+    | Discover | BrowseFactsOf | Propose | Configure | Apps | Counters
 )  # fmt: skip
 
 

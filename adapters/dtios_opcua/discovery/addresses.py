@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from dtios_opcua.session.channel import host_and_port
 
-__all__ = ["Names", "full_url", "is_local", "is_opc_tcp", "url_of", "with_host"]
+__all__ = ["Names", "full_url", "is_local", "is_opc_tcp", "is_ours", "url_of", "with_host"]
 
 _RESOLVING = 4.0
 """Seconds for a name: a resolver that is not there takes much longer to say so."""
@@ -74,7 +74,7 @@ class Names:
         """The same text for two URLs that lead to one place: this machine has many names and addresses."""
         host, port = host_and_port(url)
         found = await self.addresses(host)
-        if any(_is_ours(address) for address in found):
+        if any(is_ours(address) for address in found):
             return f"{_SELF}:{port}"
         return f"{min(found, default=host.lower())}:{port}"
 
@@ -111,8 +111,8 @@ def _settle(answer: asyncio.Future[frozenset[str]], found: frozenset[str]) -> No
         answer.set_result(found)
 
 
-def _is_ours(address: str) -> bool:
-    """Only an address of this machine can be bound."""
+def is_ours(address: str) -> bool:
+    """An address of this machine: no other can be bound."""
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
         if parsed.is_loopback:

@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from zeroconf import Error, InterfaceChoice, IPVersion, ServiceStateChange, Zeroconf
 from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
 
-from dtios.sdk.errors import TemporaryError
+from dtios.sdk.errors import ConfigurationError, TemporaryError
+from dtios_opcua.discovery.addresses import is_ours
 
 __all__ = ["Announced", "announced"]
 
 _SERVICE = "_opcua-tcp._tcp.local."
 _LISTENING = 3.0
 _ASKING = 2000  # ms
+_INTERFACES = "`ip address` (or `ifconfig`) lists them"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,10 @@ class Announced:
 
 
 async def announced(interface: str = "", seconds: float = _LISTENING) -> list[Announced]:
-    """Ask on all interfaces, or on the one with this address, and listen for `seconds`. Raises TemporaryError."""
+    """Ask on all interfaces, or on the one with this address, and listen for `seconds`. Raises TemporaryError, and
+    ConfigurationError for an address that is not ours."""
+    if interface and not is_ours(interface):
+        raise ConfigurationError("no interface of this computer has this address", where=interface, mend=_INTERFACES)
     try:
         multicast = AsyncZeroconf(interfaces=[interface] if interface else InterfaceChoice.All, ip_version=_version(interface))
     except (OSError, Error) as error:

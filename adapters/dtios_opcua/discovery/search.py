@@ -57,7 +57,7 @@ class _Search:
     silent: list[Endpoint] = field(default_factory=list)
     errors: list[DtiosError] = field(default_factory=list)
     keys: dict[str, Key] = field(default_factory=dict)
-    left: int = _MOST
+    left: int = field(default_factory=lambda: _MOST)
     at_once: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_AT_ONCE))
 
     async def around(self, interface: str) -> None:
@@ -97,7 +97,7 @@ class _Search:
         """Put it to what was found; False for one that is known already."""
         place, uri = await self.names.place(answer.url), answer.application_uri
         self.keys[place] = key = (place, uri)
-        notes = [*lead.notes, *await self._names_itself(answer)]
+        notes = [*lead.notes, *await self._names_itself(lead, answer)]
         if lead.uri and uri and lead.uri != uri:
             notes.append(f"{lead.speaker} says that {lead.uri} is here")
         details = {**details_of(answer), "found": [lead.found], "notes": notes}
@@ -106,10 +106,10 @@ class _Search:
         self.found[key] = Endpoint(answer.url, name, details) if before is None else _merged(before, details)
         return before is None
 
-    async def _names_itself(self, answer: Answer) -> list[str]:
+    async def _names_itself(self, lead: Lead, answer: Answer) -> list[str]:
         for one in answer.endpoints:
             host = urlsplit(str(one.EndpointUrl or "")).hostname
-            if host and not await self.names.addresses(host):
+            if host and not any(host in note for note in lead.notes) and not await self.names.addresses(host):
                 why = f"it calls itself {one.EndpointUrl}, and nobody here can resolve {host}"
                 return [f"{why}: {answer.url} is the address that was asked"]
         return []
@@ -122,7 +122,8 @@ class _Search:
             place = await self.names.place(there.urls[0]) if there.urls else f"{lead.found} {lead.name}"
             if place in self.keys:
                 key = self.keys[place]
-                self.found[key] = _merged(self.found[key], {"found": [lead.found], "notes": []})
+                itself = self.found[key].url == lead.speaker
+                self.found[key] = _merged(self.found[key], {"found": [] if itself else [lead.found], "notes": []})
             else:
                 fresh.setdefault(place, there)
         asked, more = list(fresh.values())[: self.left], list(fresh.values())[self.left :]

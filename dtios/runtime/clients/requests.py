@@ -2,6 +2,9 @@
 
 from typing import Any
 
+import anyio.to_thread
+
+from dtios.mapping.profiles.propose import propose
 from dtios.model.errors import ConfigurationError, RefusedError
 from dtios.runtime.clients.session import Last, Session, handles, packed_view
 from dtios.runtime.data.consumer import Consumer
@@ -277,6 +280,19 @@ async def _browse(session: Session, body: p.BrowseFactsOf, request: p.Request) -
         return facts_as_dict(await link.session().browse())
     finally:
         await session.kernel.links.close(link)
+
+
+@handles(p.Propose)
+async def _propose(session: Session, body: p.Propose, request: p.Request) -> tuple[str, str]:
+    _commissions(session, body.url)
+    link = await session.kernel.links.open(body.url, {}, None)
+    try:
+        facts = await link.session().browse(_progress(session, request))
+        profiles = session.kernel.links.profiles(link)
+        proposal = await anyio.to_thread.run_sync(propose, facts, profiles, body.path)
+    finally:
+        await session.kernel.links.close(link)
+    return proposal.name, proposal.yaml()
 
 
 @handles(p.Configure)

@@ -40,8 +40,11 @@ Key = tuple[str, str | None]
 class _Held:
     """A link, who needs it, and what stands behind it."""
 
-    def __init__(self, link: Link, scope: anyio.CancelScope, placement: Placement, settings: ConnectionSettings) -> None:
+    def __init__(
+        self, link: Link, scope: anyio.CancelScope, placement: Placement, settings: ConnectionSettings, profiles: ProfileLibrary
+    ) -> None:
         self.link = link
+        self.profiles = profiles
         self.scope = scope
         self.placement = placement
         self.settings = settings
@@ -149,6 +152,10 @@ class LinkTable:
         """The machines behind a link, in the order they were found."""
         return next((h.placement.machines for h in self._held.values() if h.link is link), [])
 
+    def profiles(self, link: Link) -> ProfileLibrary:
+        """Those that its machines are described by."""
+        return next((h.profiles for h in self._held.values() if h.link is link), ProfileLibrary.builtin())
+
     def _find(self, url: str, settings: Mapping[str, Any]) -> _Held | None:
         """Who says nothing of an identity takes the connection there is."""
         if "user" in settings:
@@ -184,7 +191,7 @@ class LinkTable:
         link = Link(url, connection, self._router, described, self._clock)
         link.on_change(placement.changed)
         link.on_condition(lambda source, condition: self._condition(placement, source, condition))
-        held = _Held(link, anyio.CancelScope(), placement, checked)
+        held = _Held(link, anyio.CancelScope(), placement, checked, profiles)
         self._held[_normal(url), checked.user] = held
 
         async def run() -> None:

@@ -266,7 +266,7 @@ async def test_discovery_finds_the_server_and_how_it_may_be_used():
         host_and_port = url.removeprefix("opc.tcp://").partition("/")[0]
         found = await adapter.discover(host_and_port)
     assert [one.url for one in found] == [f"opc.tcp://{host_and_port}"]
-    assert found[0].details["security"] == ["None:None"]
+    assert found[0].details["security"] == ["None"]
     assert "Anonymous" in found[0].details["users"]
     with pytest.raises(TemporaryError):
         await adapter.discover(host_and_port)
