@@ -50,7 +50,7 @@ def command(
     from dtios.cli.progress import shown_progress
     from dtios.cli.running import quiet_logging, run_async
     from dtios.model.errors import ConfigurationError
-    from dtios.runtime.config import RuntimeConfig
+    from dtios.runtime.configuration.config import RuntimeConfig
     from dtios.sdk.client import Client
 
     if hosts and interface:

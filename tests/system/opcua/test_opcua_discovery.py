@@ -178,7 +178,7 @@ async def test_two_names_of_one_place():
 
 
 async def test_through_the_runtime(tmp_path: Path):
-    from dtios.runtime.config import RuntimeConfig
+    from dtios.runtime.configuration.config import RuntimeConfig
     from dtios.runtime.core import Runtime
     from dtios.runtime.registry import Registry
     from dtios.runtime.state import StateDirectory
