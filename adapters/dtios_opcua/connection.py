@@ -2,7 +2,7 @@
 
 import asyncio
 import struct
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -10,15 +10,30 @@ import anyio
 from anyio.abc import TaskStatus
 
 from dtios.mapping.facts import BrowseFacts
+from dtios.model.condition import ConditionVerb
 from dtios.model.datatypes import BuiltinType
 from dtios.model.status import is_bad, status_code
 from dtios.model.values import NO_TIME, DataValue
-from dtios.sdk.adapter import Call, Connection, ConnectionSettings, LastCheck, MonitoredPoint, Progress, Sink, Write
-from dtios.sdk.errors import ConfigurationError, OutcomeUnknown, TemporaryError
+from dtios.sdk.adapter import (
+    Call,
+    ConditionCommand,
+    Connection,
+    ConnectionSettings,
+    EventFields,
+    LastCheck,
+    MonitoredPoint,
+    Progress,
+    Sink,
+    Write,
+)
+from dtios.sdk.errors import ConfigurationError, OutcomeUnknown, RefusedError, TemporaryError
 from dtios_opcua.binary.decoder import UNREADABLE
 from dtios_opcua.binary.nodeid import NodeKey, encode_node_id
 from dtios_opcua.binary.wire import Reader, Undecodable
 from dtios_opcua.errors import BadStatus, LostError, command_error, service_error
+from dtios_opcua.observing.condition_commands import ConditionNodes, refusal
+from dtios_opcua.observing.events import Events
+from dtios_opcua.observing.notifiers import Notifiers
 from dtios_opcua.observing.publishing import Publishing
 from dtios_opcua.observing.subscribing import Subscriptions
 from dtios_opcua.session.channel import skip_diagnostics
@@ -47,6 +62,8 @@ class OpcUaConnection(Connection):
         self._session: Session | None = None
         self._subscriptions: Subscriptions | None = None
         self._publishing: Publishing | None = None
+        self._events: Events | None = None
+        self._notifiers = Notifiers()
 
     async def run(self, sink: Sink, *, task_status: TaskStatus[None]) -> None:
         self._limits = self._limits.for_next_session()
@@ -60,19 +77,21 @@ class OpcUaConnection(Connection):
         try:
             self._session = session
             self._subscriptions = Subscriptions(session, self._settings)
-            self._publishing = Publishing(session, self._subscriptions, sink)
+            self._events = Events(session, self._subscriptions, sink, self._notifiers)
+            self._publishing = Publishing(session, self._subscriptions, sink, self._events)
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(_until_closed, session, lose, name=f"opcua socket {session.where}")
                 tasks.start_soon(
                     watch_channel, session.channel, self._settings.keep_alive, sink, lose, name=f"opcua watch {session.where}"
                 )
-                tasks.start_soon(_publish, self._publishing, lose, name=f"opcua publish {session.where}")
+                tasks.start_soon(_until_lost, self._publishing.serve, lose, name=f"opcua publish {session.where}")
+                tasks.start_soon(_until_lost, self._events.serve, lose, name=f"opcua events {session.where}")
                 task_status.started()
                 reason = await lost
                 tasks.cancel_scope.cancel()
             raise TemporaryError(str(reason), where=self.url, mend=_MEND_LOST) from reason
         finally:
-            self._session = self._subscriptions = self._publishing = None
+            self._session = self._subscriptions = self._publishing = self._events = None
             with anyio.CancelScope(shield=True):
                 await session.channel.close(_GOODBYE, session.goodbye if lost.cancelled() else None)
 
@@ -130,6 +149,16 @@ class OpcUaConnection(Connection):
             found = iter(readings)
             return [DataValue(None, _UNKNOWN_NODE) if key is None else _data_value(*next(found)) for key in keys]
 
+    async def watch_events(self, wanted: Sequence[EventFields]) -> None:
+        async with self._edge("subscribing to events"):
+            events, publishing = self._events, self._publishing
+            if events is None or publishing is None:
+                raise LostError("the session has ended")
+            try:
+                await events.watch(wanted)
+            finally:
+                publishing.wake()
+
     # --- commands down ---
 
     async def write(self, writes: Sequence[Write], last_check: LastCheck) -> list[int]:
@@ -162,6 +191,18 @@ class OpcUaConnection(Connection):
             return await self._outputs(session, answer, where)
         except (LostError, BadStatus, Undecodable) as error:
             raise OutcomeUnknown(f"the answer to the call cannot be read, {error}", where=where, mend=_LOOK) from error
+
+    async def command_condition(self, command: ConditionCommand, last_check: LastCheck) -> None:
+        session = self._alive()
+        told = None if self._events is None else self._events.known(command.condition)
+        async with self._edge("looking at the condition"):
+            call = await ConditionNodes(session).call(command, told, self._settings.timeout)
+        try:
+            await self.call(call, last_check)
+        except (RefusedError, ConfigurationError) as error:
+            raise refusal(error, command) from error
+        if self._events is not None and command.verb in (ConditionVerb.SHELVE, ConditionVerb.UNSHELVE):
+            self._events.missed()  # not every server tells of it by an event
 
     @staticmethod
     async def _outputs(session: Session, answer: Reader, where: str) -> list[Any]:
@@ -231,7 +272,7 @@ def _outputs(session: Session, answer: Reader, where: str) -> list[Any]:
         skip_diagnostics(answer)
     if is_bad(status):
         wrong = next((number for number, code in enumerate(arguments, start=1) if is_bad(code)), None)
-        raise command_error(status, where, "the call" if wrong is None else f"the call's argument {wrong}")
+        raise command_error(status, where, "the call" if wrong is None else f"the call's argument {wrong}") from BadStatus(status)
     values = [session.decoder.variant(answer) for _ in range(answer.length())]
     return [None if value is UNREADABLE else value for value in values]
 
@@ -242,8 +283,8 @@ async def _until_closed(session: Session, lose: Any) -> None:
     lose(LostError(f"the connection was closed ({complaint})" if complaint else "the server closed the connection"))
 
 
-async def _publish(publishing: Publishing, lose: Any) -> None:
+async def _until_lost(serve: Callable[[], Awaitable[None]], lose: Any) -> None:
     try:
-        await publishing.serve()
+        await serve()
     except (LostError, BadStatus) as error:
         lose(error)

@@ -20,7 +20,11 @@ class ConditionVerb(StrEnum):
 class Condition:
     """One alarm or warning. `severity` is 1..1000 (Part 5, 6.4.2); times are int nanoseconds UTC.
 
-    `condition` names it for as long as its machine knows it (OPC UA: ConditionId, and BranchId where it is a branch).
+    `condition` names it for as long as its machine knows it (OPC UA: ConditionId, and BranchId where it is a branch); `name` is
+    the ConditionName and `type` the BrowseName of its type. `retain` False: it is over, and of no more interest.
+
+    `status` says how far the rest is to be believed. While the connection is lost it is Bad: the condition is shown as it was
+    last told, and whether it still is so nobody knows.
     """
 
     machine: str
@@ -35,3 +39,7 @@ class Condition:
     shelved: bool = False
     retain: bool = True
     semantic_id: str | None = None
+    name: str = ""
+    type: str = ""
+    suppressed: bool = False
+    status: int = 0

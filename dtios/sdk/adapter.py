@@ -140,11 +140,16 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """Values lost before receipt, while the session lives on. `handles` None: all of this connection."""
+    """Values lost before receipt, while the session lives on. `handles` None: all of this connection.
+
+    `events`: events may be missing too (`handles` is empty where nothing but events is). Conditions are asked for anew by the
+    adapter itself.
+    """
 
     cause: GapCause
     handles: tuple[int, ...] | None = None
     count: int | None = None
+    events: bool = False
 
 
 class Sink(Protocol):

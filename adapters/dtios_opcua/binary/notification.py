@@ -10,13 +10,14 @@ from typing import Any
 
 from dtios.model.status import is_bad
 from dtios.model.values import NO_TIME
-from dtios_opcua.binary.decoder import Decoder
+from dtios_opcua.binary.decoder import UNREADABLE, Decoder
 from dtios_opcua.binary.wire import Reader, Undecodable, ns_from_ticks
 
 __all__ = ["Columns", "decode_notifications", "read_header", "read_message"]
 
 _DATA_CHANGE = (0, 811)
 _STATUS_CHANGE = (0, 820)
+_EVENTS = (0, 916)
 _EPOCH_TICKS = 116_444_736_000_000_000
 _MAX_TICKS = (2**63 - 1) // 100 + _EPOCH_TICKS
 _LEAST_TICKS = _EPOCH_TICKS - (2**63 - 1) // 100
@@ -26,13 +27,15 @@ _SHORT_RUN = 8
 
 @dataclass(slots=True)
 class Columns:
-    """One notification message. `end` is the StatusChangeNotification's code, None without one."""
+    """One notification message. `events` are (ClientHandle, EventFields); `end` is the StatusChangeNotification's code, None
+    without one."""
 
     handles: list[int] = field(default_factory=list)
     values: list[Any] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
     source_times: list[int] = field(default_factory=list)
     server_times: list[int] = field(default_factory=list)
+    events: list[tuple[int, list[Any]]] = field(default_factory=list)
     end: int | None = None
 
 
@@ -58,11 +61,13 @@ def read_message(reader: Reader) -> tuple[int, list[tuple[tuple[int, Any], bytes
 
 
 def decode_notifications(decoder: Decoder, bodies: list[tuple[tuple[int, Any], bytes]]) -> Columns:
-    """Data changes and the status change; events are not asked for. Raises Undecodable."""
+    """Data changes, events and the status change. Raises Undecodable."""
     columns = Columns()
     for encoding, body in bodies:
         if encoding == _DATA_CHANGE:
             _data_change(decoder, body, columns)
+        elif encoding == _EVENTS:
+            _events(decoder, Reader(body), columns)
         elif encoding == _STATUS_CHANGE:
             columns.end = Reader(body).u32()
     return columns
@@ -168,6 +173,14 @@ def _times(ticks: tuple[int, ...]) -> list[int]:
     if min(ticks) >= _LEAST_TICKS and max(ticks) <= _MAX_TICKS:
         return [(tick - _EPOCH_TICKS) * 100 for tick in ticks]
     return [ns_from_ticks(tick) for tick in ticks]
+
+
+def _events(decoder: Decoder, reader: Reader, columns: Columns) -> None:
+    """EventNotificationList (Part 4, 7.25.3): fields in the order of the filter's select clauses, None for what is not there."""
+    for _ in range(reader.length(8)):
+        handle = reader.u32()
+        fields = [decoder.variant(reader) for _ in range(reader.length())]
+        columns.events.append((handle, [None if value is UNREADABLE else value for value in fields]))
 
 
 def _general(decoder: Decoder, reader: Reader, columns: Columns) -> None:

@@ -16,6 +16,7 @@ from dtios.sdk.adapter import Loss, Sink
 from dtios_opcua.binary.notification import Columns, decode_notifications, read_header, read_message
 from dtios_opcua.binary.wire import Reader, Undecodable
 from dtios_opcua.errors import BadStatus, LostError
+from dtios_opcua.observing.events import Events
 from dtios_opcua.observing.subscribing import Subscription, Subscriptions
 from dtios_opcua.session.channel import Answer, open_answer
 from dtios_opcua.session.services import Service
@@ -33,7 +34,8 @@ _NEVER = 3600.0
 class Publishing:
     """Owns the outstanding PublishRequests of one session. Run `serve` in a task of the connection's."""
 
-    def __init__(self, session: Session, subscriptions: Subscriptions, sink: Sink) -> None:
+    def __init__(self, session: Session, subscriptions: Subscriptions, sink: Sink, events: Events) -> None:
+        self._events = events
         self._session = session
         self._subscriptions = subscriptions
         self._sink = sink
@@ -193,6 +195,8 @@ class Publishing:
                     received,
                 )
             )
+        for handle, fields in columns.events:
+            await self._events.take(handle, fields)
         if columns.end is not None and is_bad(columns.end):
             await self._recreate(subscription)
 
@@ -215,9 +219,14 @@ class Publishing:
         gone = await self._subscriptions.recreate(subscription)
         if gone:
             raise LostError(f"{len(gone)} points could not be subscribed again after the server dropped their subscription")
+        if subscription.events:
+            await self._events.restore()
 
     def _lose(self, cause: GapCause, subscription: Subscription | None) -> None:
-        self._sink.lost(Loss(cause, None if subscription is None else subscription.handles, None))
+        handles, events = (None, True) if subscription is None else (subscription.handles, bool(subscription.events))
+        self._sink.lost(Loss(cause, handles, None, events))
+        if events:
+            self._events.missed()
 
     async def _fault(self, error: BadStatus, generation: int) -> None:
         """A Publish that was answered with a fault; `generation` tells those sent before the last recreation."""

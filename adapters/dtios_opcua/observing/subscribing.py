@@ -4,7 +4,7 @@ import math
 import struct
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
@@ -48,6 +48,7 @@ class Subscription:
     heard: float = field(default_factory=time.monotonic)
     items: dict[int, int] = field(default_factory=dict)  # ClientHandle -> MonitoredItemId
     points: dict[int, MonitoredPoint] = field(default_factory=dict)
+    events: dict[int, int] = field(default_factory=dict)  # ClientHandle of `observing.events` -> MonitoredItemId
 
     @property
     def handles(self) -> tuple[int, ...]:
@@ -191,6 +192,33 @@ class Subscriptions:
                 session.channel, session.limits, "monitored_items", Service.DELETE_MONITORED_ITEMS, items, payload
             ):
                 """Whether each was still there does not matter: it is gone now."""
+
+    # --- events: items of the EventNotifier attribute, all in one subscription, so that one refresh is for all of them ---
+
+    def with_events(self) -> int | None:
+        """The subscription that events come over."""
+        return next((one.id for one in self.by_id.values() if one.events), None)
+
+    async def add_events(self, handle: int, item: bytes) -> int:
+        """One MonitoredItemCreateRequest; its StatusCode. Raises LostError or BadStatus."""
+        known = self.with_events()
+        subscription = self.by_id[known] if known is not None else (await self._with_room())[0]
+        if subscription is None:
+            return _TOO_MANY_ITEMS
+        answer = await self._session.channel.request(
+            Service.CREATE_MONITORED_ITEMS, struct.pack("<IIi", subscription.id, 2, 1) + item
+        )
+        status, number = _created(answer) if answer.length() == 1 else (_UNKNOWN_NODE, 0)
+        if not is_bad(status):
+            subscription.events[handle] = number
+        return status
+
+    async def remove_events(self, handles: Iterable[int]) -> None:
+        for subscription in self.by_id.values():
+            items = [subscription.events.pop(handle) for handle in handles if handle in subscription.events]
+            if items:
+                payload = struct.pack(f"<Ii{len(items)}I", subscription.id, len(items), *items)
+                await self._session.channel.request(Service.DELETE_MONITORED_ITEMS, payload)
 
     async def recreate(self, subscription: Subscription) -> list[int]:
         """The server dropped it: make its items anew. Returns the handles that could not be."""

@@ -46,6 +46,7 @@ class Attribute:
     BROWSE_NAME: Final = 3
     DESCRIPTION: Final = 5
     IS_ABSTRACT: Final = 8
+    EVENT_NOTIFIER: Final = 12
     VALUE: Final = 13
     DATA_TYPE: Final = 14
     VALUE_RANK: Final = 15
