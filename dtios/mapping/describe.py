@@ -69,7 +69,8 @@ class _Description:
             tuple(self._skills.values()),
             tuple(self._notes),
         )
-        return MappedMachine(machine, self._wiring, self._mapped, state, unit_mode, self._results())
+        addresses = frozenset(entry.node.address for entry in self._layout)
+        return MappedMachine(machine, self._wiring, self._mapped, state, unit_mode, self._results(), addresses)
 
     # --- signals -------------------------------------------------------------------------------------------------------------
 

@@ -77,7 +77,7 @@ class StatePoint:
 
 @dataclass(frozen=True, slots=True)
 class MappedMachine:
-    """Description and wiring, keyed by the description's paths."""
+    """Description and wiring, keyed by the description's paths. `addresses` are those of all its nodes, signals or not."""
 
     machine: Machine
     signals: dict[str, MappedSignal]
@@ -85,3 +85,4 @@ class MappedMachine:
     state: StatePoint | None = None
     unit_mode: StatePoint | None = None
     results: tuple[ResultSource, ...] = ()
+    addresses: frozenset[str] = frozenset()

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
+from dtios.model.gap import Gap
+
 __all__ = ["Result", "ResultEvaluation"]
 
 
@@ -19,7 +21,10 @@ class ResultEvaluation(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """ResultMetaData with its content; `created` is int nanoseconds UTC."""
+    """ResultMetaData with its content; `created` is int nanoseconds UTC.
+
+    `gap` says that results may be missing between this one and the one before it, for whoever follows them.
+    """
 
     machine: str
     result: str
@@ -30,3 +35,4 @@ class Result:
     partial: bool = False
     created: int | None = None
     content: Mapping[str, Any] = field(default_factory=dict)
+    gap: Gap | None = None

@@ -21,9 +21,10 @@ from anyio.abc import TaskGroup
 from dtios.mapping.profiles.library import ProfileLibrary
 from dtios.runtime.apps.supervisor import AppSupervisor
 from dtios.runtime.apps.watchdog import watchdog
-from dtios.runtime.clients import requests  # noqa: F401  # registers the handlers of every request
+from dtios.runtime.clients import observing, requests  # noqa: F401  # register the handlers of every request
 from dtios.runtime.clients.questions import QuestionBoard
 from dtios.runtime.clients.session import Session
+from dtios.runtime.commands.conditions import ConditionCommands
 from dtios.runtime.commands.gate import Gate
 from dtios.runtime.commands.journal import Journal
 from dtios.runtime.commands.principal import Principal
@@ -35,6 +36,7 @@ from dtios.runtime.jobs.runner import JobRunner
 from dtios.runtime.kernel import Kernel
 from dtios.runtime.links.conditions import ConditionBoard
 from dtios.runtime.links.machines import MachineTable
+from dtios.runtime.links.results import ResultBoard
 from dtios.runtime.links.table import LinkTable
 from dtios.runtime.registry import Registry
 from dtios.runtime.state import StateDirectory
@@ -114,6 +116,7 @@ class Runtime:
         machines = MachineTable()
         jobs = JobRunner(journal, gate, router, clock, tasks)
         conditions = ConditionBoard()
+        results = ResultBoard()
         return Kernel(
             clock=clock,
             journal=journal,
@@ -122,9 +125,11 @@ class Runtime:
             gate=gate,
             jobs=jobs,
             writer=SignalWriter(gate, clock),
-            links=LinkTable(self._registry, router, machines, jobs, conditions, clock, tasks, self._state.path),
+            links=LinkTable(self._registry, router, machines, jobs, conditions, results, clock, tasks, self._state.path),
             questions=QuestionBoard(clock),
             conditions=conditions,
+            results=results,
+            condition_commands=ConditionCommands(gate, conditions, clock),
             configure=self._configure,
             app_views=lambda: [app.view for app in self._apps.values()],
         )

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from dtios.model.errors import ConfigurationError
 from dtios.runtime.clients.questions import QuestionBoard
+from dtios.runtime.commands.conditions import ConditionCommands
 from dtios.runtime.commands.gate import Gate
 from dtios.runtime.commands.journal import Journal, StoredJob
 from dtios.runtime.commands.writer import SignalWriter
@@ -13,6 +14,7 @@ from dtios.runtime.data.router import Router
 from dtios.runtime.jobs.runner import JobRunner
 from dtios.runtime.links.conditions import ConditionBoard
 from dtios.runtime.links.machines import MachineTable
+from dtios.runtime.links.results import ResultBoard
 from dtios.runtime.links.table import LinkTable
 from dtios.sdk.clock import Clock
 from dtios.sdk.protocol import AppView
@@ -38,6 +40,8 @@ class Kernel:
     links: LinkTable
     questions: QuestionBoard
     conditions: ConditionBoard
+    results: ResultBoard
+    condition_commands: ConditionCommands
     configure: Callable[[dict[str, Any]], Awaitable[None]]
     app_views: Callable[[], list[AppView]]
     sessions: set[Ending] = field(default_factory=set)

@@ -12,6 +12,7 @@ from dtios.model.errors import (
 from dtios.model.gap import Gap
 from dtios.model.job import JobOutcome, JobState
 from dtios.model.machine import OnOwnerLost
+from dtios.model.result import Result, ResultEvaluation
 from dtios.model.values import DataValue
 from dtios.sdk.app import App
 from dtios.sdk.context import Context, MachineChange, MachineHandle, SkillHandle
@@ -45,6 +46,8 @@ __all__ = [
     "OutcomeUnknown",
     "Publisher",
     "RefusedError",
+    "Result",
+    "ResultEvaluation",
     "SkillHandle",
     "TemporaryError",
 ]

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from dtios.model.condition import Condition
 from dtios.model.errors import ConfigurationError
+from dtios.model.result import Result
 from dtios.sdk.context import Context, MachineChange
 from dtios.sdk.delivery import Change, Delivery
 from dtios.sdk.manifest import AppConfig, Manifest, Need
@@ -33,6 +34,7 @@ OnChange = Callable[[Context[C], Change], Awaitable[None]]
 OnBatch = Callable[[Context[C], Delivery], Awaitable[None]]
 OnJob = Callable[[Context[C], JobView], Awaitable[None]]
 OnCondition = Callable[[Context[C], Condition], Awaitable[None]]
+OnResult = Callable[[Context[C], Result], Awaitable[None]]
 OnMachine = Callable[[Context[C], MachineChange], Awaitable[None]]
 Plain = Callable[[Context[C]], Awaitable[None]]
 
@@ -43,7 +45,7 @@ H = TypeVar("H", bound=Callable[..., Awaitable[None]])
 class Handler:
     """One declared handler. `call` takes the context and, but for `every` and `main`, what happened."""
 
-    kind: Literal["change", "batch", "job", "condition", "machine", "every", "main"]
+    kind: Literal["change", "batch", "job", "condition", "result", "machine", "every", "main"]
     call: Callable[..., Awaitable[None]]
     name: str
     need: Need | None = None
@@ -147,6 +149,10 @@ class App(Generic[C]):
     def on_condition(self, need: Need) -> Callable[[OnCondition[C]], OnCondition[C]]:
         """Call for each condition (alarm) of the role's machines as it comes, changes and goes."""
         return lambda call: self._add("condition", call, 2, need)
+
+    def on_result(self, need: Need) -> Callable[[OnResult[C]], OnResult[C]]:
+        """Call for each result of the role's machines. Where others may be missing before one it says so (`gap`)."""
+        return lambda call: self._add("result", call, 2, need)
 
     def on_machine(self, need: Need) -> Callable[[OnMachine[C]], OnMachine[C]]:
         """Call when a machine begins to play the role, changes its health or state, and goes."""

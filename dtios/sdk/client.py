@@ -89,7 +89,7 @@ class Client:
 
     def _take(self, message: p.FromRuntime) -> None:
         match message:
-            case p.Data() | p.JobChanged() | p.MachineChanged() | p.ConditionChanged():
+            case p.Data() | p.JobChanged() | p.MachineChanged() | p.ConditionChanged() | p.ResultArrived():
                 if (inbox := self._inboxes.get(message.stream)) is not None:
                     inbox.put(message)
             case p.StreamEnded(stream, error):
@@ -160,7 +160,8 @@ class Client:
         return self._last
 
     @asynccontextmanager
-    async def _stream(self, inbox: Inbox[T]) -> AsyncIterator[int]:
+    async def stream(self, inbox: Inbox[T]) -> AsyncIterator[int]:
+        """The number under which the runtime may push into `inbox`, until the block ends."""
         number = self._number()
         self._inboxes[number] = inbox
         try:
@@ -200,7 +201,7 @@ class Client:
     ) -> AsyncIterator[Subscription]:
         """Deliveries of these signals (paths or patterns), the present values first. `capacity` counts values."""
         inbox: Inbox[p.Data] = Inbox(DATA_WINDOW + 1, lossy=False)
-        async with self._stream(inbox) as number:
+        async with self.stream(inbox) as number:
             rows = await self.request(p.Subscribe(number, machine, list(signals), policy, capacity))
 
             async def acknowledge(data: int) -> None:
@@ -229,14 +230,14 @@ class Client:
     ) -> AsyncIterator[AsyncIterator[p.MachineChanged]]:
         """Machines as they come, change and go; those present first. A slow consumer sees each machine's latest state."""
         inbox: Inbox[p.MachineChanged] = Inbox(FOLLOW_CAPACITY, key=lambda change: change.view.machine.name)
-        async with self._stream(inbox) as number:
+        async with self.stream(inbox) as number:
             await self.request(p.FollowMachines(number, capability, dict(properties or {})))
             yield inbox
 
     @asynccontextmanager
     async def follow_conditions(self, machine: str | None = None) -> AsyncIterator[AsyncIterator[p.ConditionChanged]]:
         inbox: Inbox[p.ConditionChanged] = Inbox(FOLLOW_CAPACITY, key=lambda change: str(change.condition.get("condition")))
-        async with self._stream(inbox) as number:
+        async with self.stream(inbox) as number:
             await self.request(p.FollowConditions(number, machine))
             yield inbox
 
@@ -282,7 +283,7 @@ class Client:
     async def follow_job(self, machine: str, job: str) -> AsyncIterator[AsyncIterator[p.JobChanged]]:
         """The states of one job: the present one first, the final one last."""
         inbox: Inbox[p.JobChanged] = Inbox(FOLLOW_CAPACITY)
-        async with self._stream(inbox) as number:
+        async with self.stream(inbox) as number:
             await self.request(p.FollowJob(number, machine, job))
             yield inbox
 
@@ -290,7 +291,7 @@ class Client:
     async def follow_jobs(self, machine: str | None = None) -> AsyncIterator[AsyncIterator[p.JobChanged]]:
         """Every change of every job that may be seen. A slow consumer loses intermediate states, never the latest."""
         inbox: Inbox[p.JobChanged] = Inbox(FOLLOW_CAPACITY, key=lambda change: (change.view.machine, change.view.job))
-        async with self._stream(inbox) as number:
+        async with self.stream(inbox) as number:
             await self.request(p.FollowJobs(number, machine))
             yield inbox
 

@@ -7,9 +7,12 @@ from typing import Any, Generic, TypeVar
 
 import anyio
 
+from dtios.model.condition import Condition, ConditionVerb
 from dtios.model.errors import ConfigurationError
 from dtios.model.machine import Machine, OnOwnerLost, Skill
+from dtios.model.result import Result
 from dtios.model.values import DataValue
+from dtios.sdk import observing
 from dtios.sdk.client import Client, OnProgress, Written
 from dtios.sdk.clock import Clock
 from dtios.sdk.directory import Directory
@@ -123,6 +126,39 @@ class MachineHandle:
             fault = f"{len(found)} skills realise {name}" if found else f"there is no skill {name}"
             raise ConfigurationError(fault, where=self.name, mend=f"name one of: {have}")
         return SkillHandle(self._client, self.name, found[0])
+
+    async def conditions(self) -> list[Condition]:
+        """What the machine complains about now. While it is offline they are Bad: as they were last told."""
+        return await observing.conditions(self._client, self.name)
+
+    async def acknowledge(self, condition: Condition | str, comment: str = "") -> Condition:
+        """Somebody has taken note of it. Give the Condition, its id, or a name that only one has; returns it as it was before.
+
+        Raises RefusedError (grant, interlock, the machine), TemporaryError (offline: nothing was sent).
+        """
+        return await self._handle_condition(condition, ConditionVerb.ACKNOWLEDGE, comment)
+
+    async def confirm(self, condition: Condition | str, comment: str = "") -> Condition:
+        """Somebody has done what was to be done about it."""
+        return await self._handle_condition(condition, ConditionVerb.CONFIRM, comment)
+
+    async def shelve(self, condition: Condition | str, seconds: float | None = None) -> Condition:
+        """Keep it from being shown, for some time or (None) until it is over or unshelved."""
+        return await self._handle_condition(condition, ConditionVerb.SHELVE, duration=seconds)
+
+    async def unshelve(self, condition: Condition | str) -> Condition:
+        return await self._handle_condition(condition, ConditionVerb.UNSHELVE)
+
+    async def _handle_condition(
+        self, condition: Condition | str, verb: ConditionVerb, comment: str = "", duration: float | None = None
+    ) -> Condition:
+        named = condition if isinstance(condition, str) else condition.condition
+        return await observing.command_condition(self._client, self.name, named, verb, comment=comment, duration=duration)
+
+    def results(self) -> AbstractAsyncContextManager[AsyncIterator[Result]]:
+        """`async with machine.results() as results: async for result in results: ...`, those from now on. A result before which
+        others may be missing says so (`gap`)."""
+        return observing.results(self._client, self.name)
 
     async def job(self, job: str) -> JobHandle:
         """A job that runs here or did, by its id."""

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from dtios.model.condition import ConditionVerb
 from dtios.model.gap import Gap
 from dtios.model.job import JobOutcome, JobState, JobSubstate, JobVerb
 from dtios.model.machine import Machine, OnOwnerLost
@@ -28,8 +29,10 @@ __all__ = [
     "Ask",
     "BrowseFactsOf",
     "Close",
+    "CommandCondition",
     "CommandJob",
     "ConditionChanged",
+    "Conditions",
     "Configure",
     "Counters",
     "Data",
@@ -40,6 +43,7 @@ __all__ = [
     "FollowJob",
     "FollowJobs",
     "FollowMachines",
+    "FollowResults",
     "FromClient",
     "FromRuntime",
     "Heartbeat",
@@ -66,6 +70,7 @@ __all__ = [
     "Request",
     "RequestBody",
     "ResolveJob",
+    "ResultArrived",
     "ShowJob",
     "StartJob",
     "Stop",
@@ -295,6 +300,34 @@ class FollowConditions(Message):
     machine: str | None = None
 
 
+class Conditions(Message):
+    """-> list of the forms of Condition: those that are there now, of machines this principal may see. With a `machine` its
+    conditions are asked of it first, where they are not known yet."""
+
+    machine: str | None = None
+
+
+class CommandCondition(Message):
+    """Acknowledge, confirm, shelve or unshelve. `condition` is its id, or a name or source that only one has. `duration` in
+    seconds. -> the form of the Condition as it was last told before the command"""
+
+    machine: str
+    condition: str
+    verb: ConditionVerb
+    command: str
+    comment: str = ""
+    duration: float | None = None
+    deadline: float | None = None
+    lease: int | None = None
+
+
+class FollowResults(Message):
+    """Open a stream of ResultArrived: results from now on. -> None"""
+
+    stream: int
+    machine: str | None = None
+
+
 class StorePut(Message):
     """Durable before the reply. Value None deletes. -> None"""
 
@@ -372,7 +405,8 @@ class Counters(Message):
 RequestBody = (
     Hello | Open | Machines | Describe | Read | Subscribe | Write
     | StartJob | CommandJob | FollowJob | FollowJobs | Jobs | ShowJob | ResolveJob
-    | FollowMachines | FollowConditions | StorePut | StoreGet | StoreKeys | Ask | Questions | AnswerQuestion
+    | FollowMachines | FollowConditions | Conditions | CommandCondition | FollowResults
+    | StorePut | StoreGet | StoreKeys | Ask | Questions | AnswerQuestion
     | Discover | BrowseFactsOf | Propose | Configure | Apps | Counters
 )  # fmt: skip
 
@@ -486,6 +520,15 @@ class ConditionChanged(Message):
     condition: dict[str, Any]
 
 
+class ResultArrived(Message):
+    """A result, or a Gap: then results of this machine may be missing here. `result` is the form of a Result, content packed."""
+
+    stream: int
+    machine: str
+    result: dict[str, Any] | None
+    gap: Gap | None = None
+
+
 class StreamEnded(Message):
     """Nothing more comes here; with an error if it ended by one (kind, message, where, mend)."""
 
@@ -500,7 +543,10 @@ class Stop(Message):
     grace: float
 
 
-FromRuntime = Welcome | Reply | Failure | Progressed | Data | JobChanged | MachineChanged | ConditionChanged | StreamEnded | Stop
+FromRuntime = (
+    Welcome | Reply | Failure | Progressed | Stop
+    | Data | JobChanged | MachineChanged | ConditionChanged | ResultArrived | StreamEnded
+)  # fmt: skip
 
 CLIENT_DECODER: Final = msgspec.msgpack.Decoder(FromClient, ext_hook=unpack_value)
 """Reads what clients send."""

@@ -14,6 +14,7 @@ from dtios.sdk.context import Context, MachineChange, MachineHandle
 from dtios.sdk.crew import Crew
 from dtios.sdk.directory import Directory
 from dtios.sdk.manifest import AppConfig, Need
+from dtios.sdk.observing import results
 from dtios.sdk.patterns import is_pattern, path_matches
 from dtios.sdk.protocol import MachineView
 
@@ -123,6 +124,11 @@ class Roles:
                     started()
                     async for change in conditions:
                         await self._crew.call(handler, self._context, msgspec.convert(change.condition, Condition))
+            case "result":
+                async with results(self._client, machine.name) as found:
+                    started()
+                    async for result in found:
+                        await self._crew.call(handler, self._context, result)
             case _:
                 await self._values(handler, machine, started)
 

@@ -30,7 +30,13 @@ from dtios.testing.server import MemoryServer
 
 __all__ = ["EVERYTHING", "AppFailure", "AppUnderTest", "app_under_test"]
 
-EVERYTHING = {"read": ["**"], "write": ["**"], "run": ["**"], "stop": True}
+EVERYTHING = {
+    "read": ["**"],
+    "write": ["**"],
+    "run": ["**"],
+    "stop": True,
+    "conditions": ["acknowledge", "confirm", "shelve", "unshelve"],
+}
 """What an app may do on each machine of its test, unless `grants` say less."""
 _STEP = 0.01
 _REAL_LIMIT = 10.0

@@ -13,9 +13,11 @@ from dtios.model.values import DataValue
 from dtios.sdk.adapter import (
     Adapter,
     Call,
+    ConditionCommand,
     Connection,
     ConnectionSettings,
     Endpoint,
+    EventFields,
     LastCheck,
     MonitoredPoint,
     Progress,
@@ -113,6 +115,17 @@ class MemoryConnection(Connection):
         if answer.error is not None:
             raise answer.error
         return answer.outputs
+
+    async def watch_events(self, wanted: Sequence[EventFields]) -> None:
+        await self._standing().watch_events(wanted)
+
+    async def command_condition(self, command: ConditionCommand, last_check: LastCheck) -> None:
+        session = self._standing()
+        last_check()
+        answer = self._server.receive_condition(command)
+        await self._expect(session, answer, command.condition, self._settings.timeout)
+        if answer.error is not None:
+            raise answer.error
 
     async def _expect(self, session: Session, answer: Answer, address: str, timeout: float | None) -> None:
         if not await session.answered(answer, timeout):

@@ -114,6 +114,7 @@ class Recorder:
         self.rows: list[tuple[int, DataValue]] = []
         self.losses: list[Loss] = []
         self.events: list[Event] = []
+        self.conditions: list[tuple[str, Condition]] = []
         self.clocks: list[tuple[int, int]] = []
         self.refreshed = 0
         self.changes = 0
@@ -138,9 +139,11 @@ class Recorder:
 
     def conditions_refreshed(self) -> None:
         self.refreshed += 1
+        self._changed.set()
 
     async def event(self, event: Event) -> None:
         self.events.append(event)
+        self._changed.set()
 
     def clock(self, offset: int, error: int) -> None:
         self.clocks.append((offset, error))
@@ -152,7 +155,8 @@ class Recorder:
         """Nothing to keep: whether silence is noticed is seen by the error."""
 
     def condition(self, source: str, condition: Condition) -> None:
-        """Conditions have checks of their own where an adapter has them."""
+        self.conditions.append((source, condition))
+        self._changed.set()
 
     def close(self) -> None:
         self.open = anyio.Event()

@@ -1,7 +1,7 @@
 """The machine's side of the in-memory adapter: an address space, its values, what it was told, and the faults it can have."""
 
 import copy
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,12 +12,14 @@ from dtios.mapping.facts import Argument, BrowseFacts, Node, NodeKind, Reference
 from dtios.model.condition import Condition
 from dtios.model.datatypes import BuiltinType, ValueType
 from dtios.model.errors import RefusedError, TemporaryError
+from dtios.model.event import Event, EventPath
 from dtios.model.gap import GapCause
 from dtios.model.machine import Access, Range, Unit
 from dtios.model.status import is_bad, status_code, status_name
 from dtios.model.values import DataValue, QualifiedName
-from dtios.sdk.adapter import ConnectionSettings
+from dtios.sdk.adapter import ConditionCommand, ConnectionSettings
 from dtios.sdk.clock import Clock, SystemClock
+from dtios.testing.alarms import Alarms
 from dtios.testing.session import Answer, Session
 
 __all__ = ["NAMESPACE", "UA", "MemoryServer", "Method", "Received", "value_type"]
@@ -33,8 +35,8 @@ Place = Node | str
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A command as the machine received it: the truth to hold a journal against. `value` is what was written, or the list of
-    input arguments; `time` int nanoseconds of the server's clock."""
+    """A command as the machine received it: the truth to hold a journal against. `value` is what was written, the list of input
+    arguments, or for a condition [verb, comment, duration]; `time` int nanoseconds of the server's clock."""
 
     kind: str
     address: str
@@ -73,6 +75,8 @@ class MemoryServer:
         self._refused: dict[str | None, str] = {}
         self._swallowed: set[str | None] = set()
         self._sessions: set[Session] = set()
+        self._events = 0
+        self.alarms = Alarms(self)
         self._generation = 0
         self._tasks: TaskGroup | None = None
         self._background: list[Callable[[], Coroutine[Any, Any, None]]] = []
@@ -285,9 +289,30 @@ class MemoryServer:
             session.lose(addresses, cause, count)
 
     def condition(self, place: Place, condition: Condition) -> None:
-        """The machine complains, or stops to: every session hears of it."""
+        """The machine complains, or stops to: every session that watches hears of it, and so do those that come later for as long
+        as it is retained."""
+        self.alarms.tell(_address(place), condition, self._sessions)
+
+    def event(
+        self,
+        place: Place,
+        types: QualifiedName | Sequence[QualifiedName],
+        fields: Mapping[EventPath | str, Any] | None = None,
+        *,
+        message: str = "",
+        severity: int = 1,
+        time: int | None = None,
+    ) -> Event:
+        """The machine tells an event at `place`. `types`: its type, then its supertypes; a field's path may be its BrowseName in
+        the namespace of the type, or several joined by `/`. Sessions get what they asked for; nobody gets it later."""
+        given = _types(types, "BaseEventType")
+        paths = {_event_path(path, given[0].namespace): value for path, value in (fields or {}).items()}
+        self._events += 1
+        now = self.clock.now() if time is None else time
+        event = Event(_address(place), given, message, severity, now, f"{self._events:x}", paths)
         for session in self._sessions:
-            session.condition(_address(place), condition)
+            session.event(event)
+        return event
 
     async def restart(self) -> None:
         """Off and on again: sessions are lost, values stay, a client cannot know what else has changed."""
@@ -345,6 +370,22 @@ class MemoryServer:
         answer = Answer()
         self.spawn(self._call, answer, owner, method, arguments)
         return answer
+
+    def receive_condition(self, command: ConditionCommand) -> Answer:
+        """A condition is to be dealt with."""
+        answer = Answer()
+        self.spawn(self._handle, answer, command)
+        return answer
+
+    async def _handle(self, answer: Answer, command: ConditionCommand) -> None:
+        await self._answering.wait()
+        said = [command.verb.value, command.comment, command.duration]
+        self.commands.append(Received("condition", command.condition, said, self.clock.now()))
+        refused = self._refusal(command.condition)
+        if refused is not None:
+            self._answer(answer, command.condition, error=_bad(command.condition, refused))
+        else:
+            self._answer(answer, command.condition, error=self.alarms.carry_out(command, self._sessions))
 
     async def _write_later(self, answer: Answer, address: str, value: Any, type: ValueType) -> None:
         await self._answering.wait()
@@ -428,6 +469,10 @@ def _address(place: Place | None) -> Any:
 def _types(types: QualifiedName | Sequence[QualifiedName], base: str) -> tuple[QualifiedName, ...]:
     given = (types,) if isinstance(types, QualifiedName) else tuple(types)
     return (*given, QualifiedName(UA, base))
+
+
+def _event_path(path: EventPath | str, namespace: str) -> EventPath:
+    return tuple(QualifiedName(namespace, name) for name in path.split("/")) if isinstance(path, str) else path
 
 
 def _arguments(of: Sequence[tuple[str, ValueType | BuiltinType]]) -> tuple[Argument, ...]:

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, TypeGuard
 
 import anyio
@@ -9,10 +10,11 @@ import anyio
 from dtios.model.batch import Batch
 from dtios.model.condition import Condition
 from dtios.model.errors import RefusedError, TemporaryError
+from dtios.model.event import Event
 from dtios.model.gap import GapCause
 from dtios.model.status import OVERFLOW, status_code
 from dtios.model.values import NO_TIME, DataValue
-from dtios.sdk.adapter import ConnectionSettings, Loss, MonitoredPoint, Sink
+from dtios.sdk.adapter import ConnectionSettings, EventFields, Loss, MonitoredPoint, Sink
 
 if TYPE_CHECKING:
     from dtios.testing.server import MemoryServer
@@ -32,7 +34,11 @@ class _Said(NamedTuple):
     condition: Condition
 
 
-_Pending = tuple[int, DataValue] | Loss | _Said
+class _Refreshed:
+    """All conditions that there are were told."""
+
+
+_Pending = tuple[int, DataValue] | Loss | _Said | _Refreshed | Event
 
 
 class Answer:
@@ -62,6 +68,7 @@ class Session:
         self._wake = anyio.Event()
         self._ended = anyio.Event()
         self._reason = ""
+        self._watched: tuple[EventFields, ...] | None = None
 
     # --- the machine's side -------------------------------------------------------------------------------------------
 
@@ -75,8 +82,21 @@ class Session:
         self.wake()
 
     def condition(self, source: str, condition: Condition) -> None:
-        self._pending.append(_Said(source, condition))
+        if self._watched is not None:
+            self._pending.append(_Said(source, condition))
+            self.wake()
+
+    def refreshed(self) -> None:
+        self._pending.append(_Refreshed())
         self.wake()
+
+    def event(self, event: Event) -> None:
+        """Only the fields that were asked for go out (Part 4, 7.22.3)."""
+        asked = [one for one in self._watched or () if one.type in event.types]
+        if asked:
+            fields = {path for one in asked for path in one.fields}
+            self._pending.append(replace(event, fields={p: v for p, v in event.fields.items() if p in fields}))
+            self.wake()
 
     def end(self, reason: str) -> None:
         if not self._ended.is_set():
@@ -133,6 +153,10 @@ class Session:
                 sink.lost(first)
             elif isinstance(first, _Said):
                 sink.condition(first.source, first.condition)
+            elif isinstance(first, _Refreshed):
+                sink.conditions_refreshed()
+            elif isinstance(first, Event):
+                await sink.event(first)
 
     def _message(self) -> Batch:
         batch = Batch([], [], [], [], [], self._server.clock.now())
@@ -174,6 +198,11 @@ class Session:
         self._handles.setdefault(point.address, []).append(point.handle)
         self._enqueue(point.handle, reading)
         return 0
+
+    async def watch_events(self, wanted: Sequence[EventFields]) -> None:
+        await self.answer()
+        self._watched = tuple(wanted)
+        self._server.alarms.refresh(self)
 
     async def unsubscribe(self, handles: Sequence[int]) -> None:
         await self.answer()

@@ -16,6 +16,9 @@ from dtios.sdk.codec import pack_value
 
 __all__: list[str] = []
 
+RESULTS = "(results)"
+"""Stands for a signal's path in the counters of who follows results."""
+
 
 def _visible(session: Session, name: str) -> LiveMachine:
     machine = session.kernel.machines.get(name)
@@ -28,7 +31,7 @@ def _progress(session: Session, request: p.Request) -> Progress:
     """Tells the client how far its request has come."""
 
     def progress(what: str, done: int, total: int | None) -> None:
-        session._tasks.start_soon(session._send, p.Progressed(request.id, what, done, total), name="progress")
+        session._tasks.start_soon(session.send, p.Progressed(request.id, what, done, total), name="progress")
 
     return progress
 
@@ -221,19 +224,6 @@ async def _follow_machines(session: Session, body: p.FollowMachines, request: p.
     session.open_stream(body.stream, lambda: session.pump_changes(session.kernel.machines.watch, wrap, present))
 
 
-@handles(p.FollowConditions)
-async def _follow_conditions(session: Session, body: p.FollowConditions, request: p.Request) -> None:
-    def wrap(machine: LiveMachine, condition: dict[str, Any]) -> Last | None:
-        wanted = body.machine in (None, machine.name) and session.principal.may_see(machine.machine)
-        return (p.ConditionChanged(body.stream, condition), False) if wanted else None
-
-    async def present() -> list[Last]:
-        found = [wrap(m, c) for m, c in session.kernel.conditions.present()]
-        return [message for message in found if message is not None]
-
-    session.open_stream(body.stream, lambda: session.pump_changes(session.kernel.conditions.watch, wrap, present))
-
-
 @handles(p.StorePut)
 async def _store_put(session: Session, body: p.StorePut, request: p.Request) -> None:
     await session.kernel.journal.put(session.principal.name, body.key, body.value)
@@ -328,4 +318,10 @@ def _accounts(session: Session, machine: LiveMachine) -> list[tuple[Any, ...]]:
             if path is not None:
                 a = consumer.account(handle)
                 rows.append((consumer.name, machine.name, path, a.received, a.delivered, a.conflated, a.dropped, a.pending))
+    for queue in session.kernel.results.queues:
+        name = machine.name
+        if queue.wants(machine):
+            figures = (queue.received, queue.delivered, queue.dropped)
+            received, delivered, dropped = (figure.get(name, 0) for figure in figures)
+            rows.append((queue.name, name, RESULTS, received, delivered, 0, dropped, queue.pending(name)))
     return rows

@@ -134,7 +134,7 @@ class Session:
 
     async def _ask_to_stop(self, stop: p.Stop) -> None:
         try:
-            await self._send(stop)
+            await self.send(stop)
         except Closed:
             return
 
@@ -166,7 +166,7 @@ class Session:
     async def _answer(self, request: p.Request) -> None:
         try:
             result = await _HANDLERS[type(request.body)](self, request.body, request)
-            await self._send(p.Reply(request.id, result))
+            await self.send(p.Reply(request.id, result))
         except Closed:
             pass
         except Exception as raised:  # noqa: BLE001  # one request's fault is that request's failure, not the session's
@@ -184,11 +184,11 @@ class Session:
 
     async def _fail(self, request: int, error: DtiosError) -> None:
         try:
-            await self._send(p.Failure(request, error.kind, error.message, error.where, error.mend))
+            await self.send(p.Failure(request, error.kind, error.message, error.where, error.mend))
         except Closed:
             return
 
-    async def _send(self, message: p.FromRuntime) -> None:
+    async def send(self, message: p.FromRuntime) -> None:
         await self._transport.send(pack(message))
 
     # --- streams ---
@@ -212,7 +212,7 @@ class Session:
             with anyio.CancelScope(shield=False):
                 try:
                     said = None if error is None else (error.kind, error.message, error.where, error.mend)
-                    await self._send(p.StreamEnded(stream, said))
+                    await self.send(p.StreamEnded(stream, said))
                 except Closed:
                     return
 
@@ -234,7 +234,7 @@ class Session:
                     if delivery is None:
                         return
                     batch = None if delivery.batch is None else pack_batch(delivery.batch)
-                    await self._send(p.Data(stream, delivery.number, delivery.gaps, batch))
+                    await self.send(p.Data(stream, delivery.number, delivery.gaps, batch))
             finally:
                 await machine.link.release(handles)
         finally:
@@ -263,13 +263,13 @@ class Session:
             try:
                 seen = None
                 for message, last in await first():
-                    await self._send(message)
+                    await self.send(message)
                     if last:
                         return
                     seen = message
                 async for message, last in out:
                     if message != seen:  # told while the first ones were read
-                        await self._send(message)
+                        await self.send(message)
                     if last:
                         return
                     if overrun:

@@ -14,6 +14,7 @@ from typing import Any
 
 import structlog
 
+from dtios.model.condition import ConditionVerb
 from dtios.model.errors import DtiosError, RefusedError, TemporaryError
 from dtios.model.machine import Range
 from dtios.model.status import status_name
@@ -38,6 +39,8 @@ class Action(StrEnum):
     """A verb that leads to standing still with the job kept or not begun: pause, cancel. No interlock keeps it back."""
     STOP = "stop"
     """Stop, abort, and what the runtime does by itself when an owner is lost."""
+    CONDITION = "condition"
+    """Acknowledge, confirm, shelve, unshelve: `detail` says which (a ConditionVerb)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,9 +182,10 @@ class Gate:
             Action.STEER: lambda: principal.may_run(machine, command.target),
             Action.HOLD: lambda: principal.may_run(machine, command.target),
             Action.STOP: lambda: principal.may_stop(machine) or principal.may_run(machine, command.target),
+            Action.CONDITION: lambda: principal.may_handle(machine, command.detail),
         }[command.action]()
         if not granted:
-            wanted = {"write": "write", "stop": "stop"}.get(command.action, "run")
+            wanted = {"write": "write", "stop": "stop", "condition": command.detail}.get(command.action, "run")
             raise RefusedError(
                 f"{principal.name} has no grant to {wanted} it",
                 where=where,
@@ -200,7 +204,7 @@ class Gate:
     def _limits(command: Command, name: str) -> Iterator[tuple[Range, str]]:
         if command.action is Action.WRITE:
             yield from _signal_limits(command.machine, command.target)
-        else:
+        elif command.action is not Action.CONDITION:
             envelope = command.machine.parameter_limits(command.target, name)
             if envelope is not None:
                 yield envelope, "the envelope"
@@ -236,9 +240,18 @@ _STILL = frozenset({Action.HOLD, Action.STOP})
 """What leads towards standing still: neither limits nor interlocks nor the journal keep it back."""
 
 
+_RELEASING = frozenset({ConditionVerb.ACKNOWLEDGE, ConditionVerb.CONFIRM})
+"""Many a machine goes on when its alarm is acknowledged: an interlock that guards everything guards that too. Shelving moves
+nothing."""
+
+
 def _guards(interlock: Interlock, command: Command) -> bool:
+    if command.action is Action.CONDITION and command.detail not in _RELEASING:
+        return False
     if not interlock.skills and not interlock.writes:
         return True
+    if command.action is Action.CONDITION:
+        return False
     if command.action is Action.WRITE:
         return command.target in interlock.writes
     return any(command.machine.is_skill(name, command.target) for name in interlock.skills)

@@ -40,6 +40,10 @@ class Principal:
     def may_stop(self, machine: Machine) -> bool:
         return self._everything or any(g.stop for g in self._applying(machine))
 
+    def may_handle(self, machine: Machine, verb: str) -> bool:
+        """Whether it may acknowledge, confirm, shelve or unshelve conditions."""
+        return self._everything or any(verb in g.conditions for g in self._applying(machine))
+
     @staticmethod
     def _runs(machine: Machine, skill: str, grant: Grant) -> bool:
         if path_matches(skill, grant.run):

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_vali
 
 from dtios.mapping.observing import ObserveRule
 from dtios.mapping.yamlfile import load_yaml_model
+from dtios.model.condition import ConditionVerb
 from dtios.model.machine import OnOwnerLost, Range
 from dtios.sdk.secrets import PLAIN, is_plain_secret, with_folder
 
@@ -108,6 +109,7 @@ class Grant(_Strict):
     write: list[str] = []
     run: list[str] = []
     stop: bool = False
+    conditions: list[ConditionVerb] = []
 
     @model_validator(mode="after")
     def _names_one(self) -> "Grant":

@@ -21,7 +21,18 @@ from dtios.model.status import BAD_NO_COMMUNICATION, is_bad
 from dtios.model.values import DataValue
 from dtios.runtime.data.router import Router
 from dtios.runtime.links.backoff import Backoff
-from dtios.sdk.adapter import Call, Connection, DeadBand, LastCheck, Loss, MonitoredPoint, Progress, Write
+from dtios.runtime.links.events import EventWatch
+from dtios.sdk.adapter import (
+    Call,
+    ConditionCommand,
+    Connection,
+    DeadBand,
+    LastCheck,
+    Loss,
+    MonitoredPoint,
+    Progress,
+    Write,
+)
 from dtios.sdk.clock import Clock
 
 __all__ = ["Link", "first_error"]
@@ -70,7 +81,7 @@ class Link:
         self._hurry = anyio.Event()
         self._guarded: list[int] = []
         self._listeners: dict[Callable[[], None], None] = {}
-        self._condition_listener: Callable[[str, Condition], None] | None = None
+        self.events = EventWatch(url, clock)
 
     # --- health ---
 
@@ -81,9 +92,6 @@ class Link:
     def silence(self) -> float:
         """Seconds on the runtime's clock since anything was heard from the other end."""
         return self._clock.monotonic() - self._heard
-
-    def on_condition(self, listener: Callable[[str, Condition], None]) -> None:
-        self._condition_listener = listener
 
     def on_change(self, listener: Callable[[], None]) -> None:
         self._listeners[listener] = None
@@ -157,6 +165,7 @@ class Link:
             await session.start(self._serve, name=f"session {self.url}")
             self.alive()
             await self._up()
+            session.start_soon(self.events.keep, self._connection, name=f"events {self.url}")
 
     async def _serve(self, *, task_status: TaskStatus[None]) -> None:
         await self._connection.run(self, task_status=task_status)
@@ -201,6 +210,7 @@ class Link:
             log.warning("connection lost", endpoint=self.url, reason=error.message)
         elif not self._tried.is_set():
             log.info("not connected", endpoint=self.url, reason=str(error))
+        self.events.down(self._heard_at)
         if self.health not in ("offline", "failed"):  # each failed try to reconnect is no news to anybody
             self._router.make_up(self._wanted, BAD_NO_COMMUNICATION, self._clock.now())
         lasting = isinstance(error, ConfigurationError | CredentialsError)
@@ -229,6 +239,10 @@ class Link:
     def lost(self, loss: Loss) -> None:
         now = self._clock.now()
         handles = self._wanted if loss.handles is None else loss.handles
+        if loss.events:
+            self.events.lost(loss.cause, self._heard_at, loss.count)
+        if not handles:
+            return
         log.warning("values missed", endpoint=self.url, cause=loss.cause, count=loss.count)
         self._router.miss(handles, Gap(loss.cause, receive_from=self._heard_at, receive_to=now, count=loss.count))
 
@@ -238,14 +252,15 @@ class Link:
 
     def condition(self, source: str, condition: Condition) -> None:
         self.alive()
-        if self._condition_listener is not None:
-            self._condition_listener(source, condition)
+        self.events.condition(source, condition)
 
     def conditions_refreshed(self) -> None:
         self.alive()
+        self.events.refreshed()
 
     async def event(self, event: Event) -> None:
         self.alive()
+        self.events.event(event)
 
     def clock(self, offset: int, error: int) -> None:
         self.alive()
@@ -357,6 +372,9 @@ class Link:
 
     async def write(self, writes: Sequence[Write], last_check: LastCheck) -> list[int]:
         return await self.session().write(writes, last_check)
+
+    async def command_condition(self, command: ConditionCommand, last_check: LastCheck) -> None:
+        await self.session().command_condition(command, last_check)
 
     async def call(self, call: Call, last_check: LastCheck) -> list[Any]:
         return await self.session().call(call, last_check)

@@ -51,11 +51,11 @@ class Placement:
     def machines(self) -> list[LiveMachine]:
         return list(self._live.values())
 
-    def by_address(self, address: str) -> LiveMachine | None:
-        """Whose signal an address is; with a single machine, that one."""
+    def by_address(self, *addresses: str) -> LiveMachine | None:
+        """Whose node the first of these addresses is that is any machine's; with a single machine, that one."""
         if len(self._live) == 1:
             return next(iter(self._live.values()))
-        return next((m for m in self._live.values() if any(s.address == address for s in m.machine.signals)), None)
+        return next((m for a in addresses for m in self._live.values() if a in m.mapped.addresses), None)
 
     def changed(self) -> None:
         """The link's health changed."""

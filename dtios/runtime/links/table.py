@@ -12,7 +12,6 @@ from pydantic import ValidationError
 from dtios.mapping.facts import BrowseFacts
 from dtios.mapping.matcher import map_machines
 from dtios.mapping.profiles.library import ProfileLibrary
-from dtios.model.condition import Condition
 from dtios.model.errors import ConfigurationError, TemporaryError
 from dtios.runtime.configuration.config import MachineSettings
 from dtios.runtime.data.router import Router
@@ -22,7 +21,9 @@ from dtios.runtime.links.discovery import discover
 from dtios.runtime.links.link import Link
 from dtios.runtime.links.machines import LiveMachine, MachineTable
 from dtios.runtime.links.placement import Placement
+from dtios.runtime.links.results import ResultBoard
 from dtios.runtime.links.states import StateWatch
+from dtios.runtime.links.telling import Telling
 from dtios.runtime.registry import Registry
 from dtios.sdk.adapter import ConnectionSettings, Progress
 from dtios.sdk.clock import Clock
@@ -62,6 +63,7 @@ class LinkTable:
         machines: MachineTable,
         jobs: JobRunner,
         conditions: ConditionBoard,
+        results: ResultBoard,
         clock: Clock,
         tasks: TaskGroup,
         home: Path,
@@ -72,6 +74,7 @@ class LinkTable:
         self._machines = machines
         self._jobs = jobs
         self._conditions = conditions
+        self._results = results
         self._clock = clock
         self._tasks = tasks
         self._home = home
@@ -89,6 +92,7 @@ class LinkTable:
             settings = settings or dict(machine.settings)
         held = self._connect(url, self._settings(url, settings), profiles, machines)
         held.users += 1
+        held.link.events.want()
         held.placement.expect(held.link)
         return held.link
 
@@ -141,6 +145,7 @@ class LinkTable:
                 held.scope.cancel()
                 await held.ended.wait()
             link.closed()
+            self._conditions.forget(link)
             await held.placement.remove()
             link.forget_all()
 
@@ -187,10 +192,11 @@ class LinkTable:
         async def described(link: Link, facts: BrowseFacts) -> None:
             found = map_machines(facts, profiles)
             await placement.place(link, found, facts.notes)
+            link.events.reconsider()
 
         link = Link(url, connection, self._router, described, self._clock)
         link.on_change(placement.changed)
-        link.on_condition(lambda source, condition: self._condition(placement, source, condition))
+        link.events.listener = Telling(link, placement, self._conditions, self._results)
         held = _Held(link, anyio.CancelScope(), placement, checked, profiles)
         self._held[_normal(url), checked.user] = held
 
@@ -206,13 +212,6 @@ class LinkTable:
 
         self._tasks.start_soon(run, name=f"link {url}")
         return held
-
-    def _condition(self, placement: Placement, source: str, condition: Condition) -> None:
-        machine = placement.by_address(source)
-        if machine is None:
-            log.warning("condition of no machine", source=source, message=condition.message)
-        else:
-            self._conditions.report(machine, condition)
 
     async def wait_first_tries(self, limit: float) -> None:
         """Until every link was tried once, or `limit` seconds: a machine that is off does not keep the rest waiting."""
