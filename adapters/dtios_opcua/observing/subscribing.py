@@ -100,7 +100,7 @@ class Subscriptions:
         if subscription.id in self._full:
             return 0
         most = self._session.limits.items_in_subscription
-        return max(0, most - len(subscription.items)) if most else sys.maxsize
+        return max(0, most - len(subscription.items) - len(subscription.events)) if most else sys.maxsize
 
     async def _with_room(self) -> tuple[Subscription | None, bool]:
         """One that takes more items, and whether it is new; None where the server allows no more."""
@@ -201,17 +201,19 @@ class Subscriptions:
 
     async def add_events(self, handle: int, item: bytes) -> int:
         """One MonitoredItemCreateRequest; its StatusCode. Raises LostError or BadStatus."""
-        known = self.with_events()
-        subscription = self.by_id[known] if known is not None else (await self._with_room())[0]
-        if subscription is None:
-            return _TOO_MANY_ITEMS
-        answer = await self._session.channel.request(
-            Service.CREATE_MONITORED_ITEMS, struct.pack("<IIi", subscription.id, 2, 1) + item
-        )
-        status, number = _created(answer) if answer.length() == 1 else (_UNKNOWN_NODE, 0)
-        if not is_bad(status):
-            subscription.events[handle] = number
-        return status
+        while True:
+            known = self.with_events()
+            subscription, is_new = (self.by_id[known], True) if known is not None else await self._with_room()
+            if subscription is None:
+                return _TOO_MANY_ITEMS
+            payload = struct.pack("<IIi", subscription.id, 2, 1) + item
+            answer = await self._session.channel.request(Service.CREATE_MONITORED_ITEMS, payload)
+            status, number = _created(answer) if answer.length() == 1 else (_UNKNOWN_NODE, 0)
+            if not is_bad(status):
+                subscription.events[handle] = number
+            if status & 0xFFFF0000 != _TOO_MANY_ITEMS or is_new:
+                return status
+            self._full.add(subscription.id)
 
     async def remove_events(self, handles: Iterable[int]) -> None:
         for subscription in self.by_id.values():
