@@ -29,6 +29,8 @@ COMMANDS: Final = {
     "check": ("dtios.cli.check", "Check a dtios.yaml without touching a machine."),
     "status": ("dtios.cli.status", "Show the health of machines and apps."),
     "job": ("dtios.cli.job", "List, show, command and resolve jobs."),
+    "condition": ("dtios.cli.condition", "List, acknowledge, confirm and shelve conditions (alarms)."),
+    "results": ("dtios.cli.results", "Follow the results of a machine."),
     "app": ("dtios.cli.app", "Make, list and test apps; answer their questions."),
     "trust": ("dtios.cli.trust", "Say which certificates are trusted; export our own."),
     "adapters": ("dtios.cli.adapters", "List the installed adapters."),

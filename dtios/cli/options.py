@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-__all__ = ["Target", "json_option", "place_options", "target_options"]
+__all__ = ["Target", "json_option", "optional_target_options", "place_options", "target_options"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -46,7 +46,16 @@ def place_options(command: _F) -> _F:
 
 def target_options(command: _F) -> _F:
     """MACHINE and how to reach it; the command gets them as one `target`."""
+    # Arguments are taken in the order of their decorators from below: MACHINE has to be outermost.
+    return click.argument("machine", metavar="MACHINE")(_with_target(command))
 
+
+def optional_target_options(command: _F) -> _F:
+    """The same, with an empty `machine` where none is named."""
+    return click.argument("machine", metavar="[MACHINE]", default="")(_with_target(command))
+
+
+def _with_target(command: _F) -> _F:
     def gathered(
         machine: str, named: str | None, config: Path | None, state: Path | None, security: str | None,
         user: str | None, timeout: float, profiles: tuple[Path, ...], **others: Any,
@@ -70,6 +79,4 @@ def target_options(command: _F) -> _F:
         click.option("--machine", "named", metavar="NAME", help="Which machine behind the URL."),
     ):  # fmt: skip
         result = option(result)
-    result = place_options(result)
-    # Arguments are taken in the order of their decorators from below: MACHINE has to be outermost.
-    return click.argument("machine", metavar="MACHINE")(result)  # type: ignore[no-any-return]  # click keeps the type
+    return place_options(result)  # type: ignore[no-any-return]  # click keeps the type

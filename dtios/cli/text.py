@@ -7,7 +7,7 @@ from dtios.model.machine import Range, Signal, Unit
 from dtios.model.values import DataValue
 from dtios.model.wire import time_to_json, to_json
 
-__all__ = ["clock_text", "range_text", "reading_text", "unit_text", "value_text"]
+__all__ = ["clock_text", "range_text", "reading_text", "shortened", "unit_text", "value_text"]
 
 _LONGEST = 60
 

@@ -3,11 +3,11 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import anyio
 import pytest
 
+from dtios.model.condition import Condition
 from dtios.model.gap import Gap, GapCause
 from dtios.model.result import Result, ResultEvaluation
 from dtios.model.values import QualifiedName, Record
@@ -136,7 +136,7 @@ async def sort(ctx: Context[Config], result: Result) -> None:
 
 
 @app.on_condition(measuring)
-async def complained(ctx: Context[Config], condition: Any) -> None:
+async def complained(ctx: Context[Config], condition: Condition) -> None:
     machine = ctx.handle(condition.machine)
     if not condition.acknowledged:
         await machine.acknowledge(condition, "by the sorter")
@@ -163,8 +163,6 @@ async def test_an_app_is_called_with_each_result(tmp_path: Path) -> None:
 
 
 async def test_an_app_acknowledges_what_it_is_told(tmp_path: Path) -> None:
-    from dtios.model.condition import Condition
-
     machine = method_machine("gauge", clock=VirtualClock())
     async with app_under_test(app, [machine], profiles=[PROFILE]) as test:
         alarm = Condition("", "lens", "Lens", "dirty", 300, active=False, acknowledged=False, name="LensAlarm")
