@@ -2,12 +2,14 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import anyio
 
 from dtios.runtime.configuration.config import RuntimeConfig
+from dtios.runtime.configuration.setup import hosted_setups
 from dtios.runtime.core import Runtime
 from dtios.runtime.registry import Registry
 from dtios.runtime.state import StateDirectory
@@ -16,7 +18,7 @@ from dtios.sdk.clock import Clock
 from dtios.sdk.transport import memory_pair
 from dtios.testing import MemoryAdapter, MemoryServer
 
-__all__ = ["client_of", "running"]
+__all__ = ["client_of", "running", "with_apps"]
 
 
 @asynccontextmanager
@@ -27,6 +29,13 @@ async def client_of(runtime: Runtime, principal: str = "cli:tester") -> AsyncIte
         tasks.start_soon(runtime.serve, ours, principal, name=f"serve {principal}")
         async with open_client(theirs, "command") as client:
             yield client
+
+
+def with_apps(runtime: Runtime, apps: Mapping[str, Any]) -> None:
+    """Principals with the grants of these apps, without running them."""
+    keeper = runtime.configuration
+    config = RuntimeConfig.model_validate({**keeper.running.config.model_dump(by_alias=True), "apps": dict(apps)})
+    keeper.running = replace(keeper.running, config=config, hosted=hosted_setups(config))
 
 
 @asynccontextmanager

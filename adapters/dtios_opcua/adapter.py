@@ -20,6 +20,7 @@ class OpcUaAdapter(Adapter):
 
     name: ClassVar[str] = "opcua"
     schemes: ClassVar[tuple[str, ...]] = ("opc.tcp",)
+    live: ClassVar[frozenset[str]] = frozenset({"timeout"})
     summary: ClassVar[str] = "OPC UA client/server (opc.tcp, binary), on asyncua"
 
     def __init__(self) -> None:

@@ -65,6 +65,11 @@ class OpcUaConnection(Connection):
         self._events: Events | None = None
         self._notifiers = Notifiers()
 
+    def reconfigure(self, settings: ConnectionSettings) -> None:
+        self._settings = settings
+        if self._session is not None:
+            self._session.channel.timeout = settings.timeout
+
     async def run(self, sink: Sink, *, task_status: TaskStatus[None]) -> None:
         self._limits = self._limits.for_next_session()
         session = await open_session(self.url, self._settings, self._limits)

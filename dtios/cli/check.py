@@ -11,8 +11,9 @@ from dtios.cli.options import json_option
 
 if TYPE_CHECKING:
     from dtios.cli.place import Place
-    from dtios.runtime.configuration.config import AppSettings, MachineSettings, PublisherSettings
-    from dtios.runtime.registry import AppPlugin, Registry
+    from dtios.runtime.configuration.config import MachineSettings
+    from dtios.runtime.configuration.setup import HostedSetup
+    from dtios.runtime.registry import Registry
 
 __all__ = ["command", "output_schema"]
 
@@ -87,6 +88,7 @@ def _collected(problems: Problems, where: str) -> Iterator[None]:
 
 def _offline(place: "Place", registry: "Registry") -> dict[str, Any]:
     from dtios.mapping.profiles.library import ProfileLibrary
+    from dtios.runtime.configuration.setup import hosted_setups
 
     config, file = place.config, str(place.file)
     report: dict[str, Any] = {"config": file, "machines": [], "apps": [], "publishers": [], "problems": []}
@@ -94,61 +96,34 @@ def _offline(place: "Place", registry: "Registry") -> dict[str, Any]:
         ProfileLibrary.load(config.profiles)
     for name, machine in config.machines.items():
         report["machines"].append(_machine(name, machine, registry, place.state.path, f"{file} machines.{name}"))
-    for name, app in config.apps.items():
-        report["apps"].append(_plugin(name, app, registry, f"{file} apps.{name}"))
-    for name, publisher in config.publishers.items():
-        report["publishers"].append(_plugin(name, publisher, registry, f"{file} publishers.{name}"))
+    for name, setup in hosted_setups(config).items():
+        group = f"{setup.kind}s"
+        report[group].append(_plugin(name, setup, registry, f"{file} {group}.{name}"))
     return report
 
 
 def _machine(name: str, machine: "MachineSettings", registry: "Registry", home: Path, where: str) -> dict[str, Any]:
-    from pydantic import ValidationError
-
     from dtios.mapping.profiles.library import ProfileLibrary
-    from dtios.model.errors import ConfigurationError
+    from dtios.runtime.configuration.checking import check_connection
 
     problems: Problems = []
     form = {"name": name, "endpoint": machine.endpoint, "adapter": machine.adapter, "reached": None, "problems": problems}
     with _collected(problems, where):
-        adapter = registry.adapter(machine.adapter) if machine.adapter is not None else registry.adapter_for(machine.endpoint)
+        adapter, _ = check_connection(registry, machine.adapter, machine.endpoint, machine.settings, home)
         form["adapter"] = adapter.name
-        try:
-            settings = adapter.settings.model_validate(machine.settings)
-        except ValidationError as error:
-            first = error.errors()[0]
-            key = ".".join(map(str, first["loc"]))
-            raise ConfigurationError(
-                f"settings.{key}: {first['msg']}", mend=f"the settings are {', '.join(adapter.settings.model_fields)}"
-            ) from None
-        adapter.connect(machine.endpoint, settings, home)
     with _collected(problems, where):
         ProfileLibrary.load(machine.profiles)
     return form
 
 
-def _plugin(name: str, settings: "AppSettings | PublisherSettings", registry: "Registry", where: str) -> dict[str, Any]:
-    from pydantic import ValidationError
+def _plugin(name: str, setup: "HostedSetup", registry: "Registry", where: str) -> dict[str, Any]:
+    from dtios.runtime.configuration.checking import check_hosted
+    from dtios.runtime.configuration.loading import hosted_plugin
 
-    from dtios.model.errors import ConfigurationError
-    from dtios.runtime.configuration.config import AppSettings
-
-    plugin = (settings.app if isinstance(settings, AppSettings) else settings.publisher) or name
     problems: Problems = []
     with _collected(problems, where):
-        found: AppPlugin = registry.app(plugin) if isinstance(settings, AppSettings) else registry.publisher(plugin)
-        app = found.load()
-        if isinstance(settings, AppSettings):
-            roles = {role: [bound] if isinstance(bound, str) else bound for role, bound in settings.machines.items()}
-            app.manifest().check_bindings(roles)
-        try:
-            app.config.model_validate(settings.config)
-        except ValidationError as error:
-            first = error.errors()[0]
-            keys = ", ".join(app.config.model_fields) or "none"
-            raise ConfigurationError(
-                f"config.{'.'.join(map(str, first['loc']))}: {first['msg']}", mend=f"the keys of its config are {keys}"
-            ) from None
-    return {"name": name, "plugin": plugin, "problems": problems}
+        check_hosted(hosted_plugin(registry, setup), setup.settings.config, setup.roles)
+    return {"name": name, "plugin": setup.plugin, "problems": problems}
 
 
 async def _online(place: "Place", report: dict[str, Any], timeout: float) -> None:

@@ -26,6 +26,7 @@ COMMANDS: Final = {
     "write": ("dtios.cli.write", "Write a signal."),
     "start": ("dtios.cli.start", "Start a skill as a job and follow it to its end."),
     "run": ("dtios.cli.run", "Run the machines and apps of a dtios.yaml."),
+    "reload": ("dtios.cli.reload", "Apply a changed dtios.yaml to the runtime that runs."),
     "check": ("dtios.cli.check", "Check a dtios.yaml without touching a machine."),
     "status": ("dtios.cli.status", "Show the health of machines and apps."),
     "job": ("dtios.cli.job", "List, show, command and resolve jobs."),

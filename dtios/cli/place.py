@@ -5,6 +5,7 @@ which serves the control socket as well, so that a second command goes through t
 """
 
 import os
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import anyio
 
 from dtios.cli.running import interruptible, unwrapped
 from dtios.cli.unknown import DEFAULT_CONFIG, unknown_machine
-from dtios.model.errors import TemporaryError
+from dtios.model.errors import ConfigurationError, TemporaryError
 from dtios.runtime.clients.control import connect_control, serve_control, user_name
 from dtios.runtime.configuration.config import RuntimeConfig, load_config
 from dtios.runtime.state import StateDirectory, StateLocked
@@ -30,6 +31,7 @@ __all__ = [
     "Place",
     "configured_machine",
     "find_place",
+    "find_running",
     "hosted",
     "hosted_client",
     "machines_at",
@@ -67,14 +69,36 @@ def own_principal() -> str:
     return f"cli:{user_name(os.geteuid())}"
 
 
+def find_running(config: Path | None, state: Path | None) -> Place:
+    """The same for a command that only asks the running runtime: also where the file on disk is wrong just now."""
+    try:
+        return find_place(config, state)
+    except ConfigurationError:
+        file = config if config is not None else DEFAULT_CONFIG
+        return Place(file, RuntimeConfig(), StateDirectory.choose(state, _state_said(file)))
+
+
+def _state_said(file: Path) -> Path | None:
+    """`state:` of a file that cannot be read as a whole."""
+    try:
+        text = file.read_text("utf-8", "replace")
+    except OSError:
+        return None
+    said = re.search(r"^state:[ \t]*(['\"]?)([^#\r\n]+?)\1[ \t]*(?:#.*)?$", text, re.MULTILINE)
+    return None if said is None else file.resolve().parent / said[2]
+
+
 @asynccontextmanager
-async def hosted(config: RuntimeConfig, state: StateDirectory) -> "AsyncIterator[Runtime]":
-    """A runtime in this process that owns `state` and listens for commands. Raises StateLocked."""
+async def hosted(
+    config: RuntimeConfig, state: StateDirectory, path: Path | None = None, *, watch: bool = False
+) -> "AsyncIterator[Runtime]":
+    """A runtime in this process that owns `state` and listens for commands. `path`, `watch`: see Runtime. Raises StateLocked."""
     with state.lock():
         from dtios.runtime.core import Runtime
         from dtios.runtime.registry import Registry
 
-        async with Runtime(config, state, Registry()) as runtime, anyio.create_task_group() as tasks:
+        made = Runtime(config, state, Registry(), path=path, watch=watch)
+        async with made as runtime, anyio.create_task_group() as tasks:
             await tasks.start(serve_control, state, runtime.serve, name="control socket")
             try:
                 yield runtime
@@ -83,9 +107,11 @@ async def hosted(config: RuntimeConfig, state: StateDirectory) -> "AsyncIterator
 
 
 @asynccontextmanager
-async def hosted_client(config: RuntimeConfig, state: StateDirectory) -> AsyncIterator[Client]:
+async def hosted_client(
+    config: RuntimeConfig, state: StateDirectory, path: Path | None = None, *, watch: bool = False
+) -> AsyncIterator[Client]:
     """A client of a runtime that lives as long as it."""
-    async with hosted(config, state) as runtime:
+    async with hosted(config, state, path, watch=watch) as runtime:
         ours, theirs = memory_pair()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(runtime.serve, theirs, own_principal(), name="own command")

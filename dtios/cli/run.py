@@ -33,11 +33,17 @@ def output_schema() -> dict[str, Any]:
 @click.argument("file", metavar="[dtios.yaml]", type=click.Path(path_type=Path), required=False)
 @click.option("--state", type=click.Path(path_type=Path), help="State directory (default: $DTIOS_STATE).")
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="End after this time.")
+@click.option("--no-watch", is_flag=True, help="Do not apply the file when it changes; `dtios reload` does.")
 @click.option("--log-format", type=click.Choice(["auto", "console", "json"]), default="auto", show_default=True)
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True)
 @json_option
-def command(file: Path | None, state: Path | None, seconds: float | None, log_format: Any, log_level: str, as_json: bool) -> int:
+def command(
+    file: Path | None, state: Path | None, seconds: float | None, no_watch: bool, log_format: Any, log_level: str, as_json: bool
+) -> int:
     """Run the machines and apps of a configuration (./dtios.yaml), and serve commands on its machines.
+
+    When the file or a profile that it names changes, that is applied, and touches only what changed; one that is wrong leaves
+    the old one running.
 
     Ctrl-C ends it in order. The exit status is 1 if an app has failed for good; a run whose apps have all ended, one of them
     so, ends by itself.
@@ -60,7 +66,7 @@ def command(file: Path | None, state: Path | None, seconds: float | None, log_fo
     shown = _Shown(Output(as_json))
 
     async def main() -> int:
-        async with hosted_client(place.config, place.state) as client:
+        async with hosted_client(place.config, place.state, place.file, watch=not no_watch) as client:
             with interruptible(), anyio.move_on_after(seconds) if seconds is not None else nullcontext():
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(shown.machines, client, name="machines shown")

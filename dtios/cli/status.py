@@ -13,7 +13,7 @@ _COUNTERS: Final = ("consumer", "machine", "signal", "received", "delivered", "c
 
 
 def output_schema() -> dict[str, Any]:
-    from dtios.cli.forms import COUNT, TEXT, TEXT_OR_NULL, array, choice, line_schema, record
+    from dtios.cli.forms import COUNT, ERROR_BODY, TEXT, TEXT_OR_NULL, TIME, array, choice, line_schema, record
 
     machine = record(
         {
@@ -28,8 +28,12 @@ def output_schema() -> dict[str, Any]:
             "restarts": COUNT, "pid": {"type": ["integer", "null"]}, "memory": {"type": ["integer", "null"]},
         }
     )  # fmt: skip
+    nullable = {"oneOf": [ERROR_BODY, {"type": "null"}]}
+    configuration = record({"file": TEXT_OR_NULL, "watched": {"type": "boolean"}, "since": TIME, "problem": nullable})
     counters = record({name: TEXT if name in _COUNTERS[:3] else COUNT for name in _COUNTERS})
-    whole = {"machines": array(machine), "apps": array(app), "counters": array(counters)}
+    whole = {
+        "machines": array(machine), "apps": array(app), "configuration": configuration, "counters": array(counters)
+    }  # fmt: skip
     return line_schema("status", record(whole, optional=("counters",)))
 
 
@@ -45,13 +49,14 @@ def command(counters: bool, config: Path | None, state: Path | None, as_json: bo
       dtios status
       dtios status --counters --json
     """
+    from dtios.cli.configuration import configuration_form, problem_line
     from dtios.cli.output import Output, columns
-    from dtios.cli.place import find_place, with_running
+    from dtios.cli.place import find_running, with_running
     from dtios.cli.running import quiet_logging, run_async
     from dtios.sdk.client import Client
 
     quiet_logging()
-    place = find_place(config, state)
+    place = find_running(config, state)
 
     async def show(client: Client) -> int:
         machines = [
@@ -68,13 +73,16 @@ def command(counters: bool, config: Path | None, state: Path | None, as_json: bo
             }
             for v in await client.apps()
         ]  # fmt: skip
-        form: dict[str, Any] = {"machines": machines, "apps": apps}
+        configuration = await client.configuration()
+        form: dict[str, Any] = {"machines": machines, "apps": apps, "configuration": configuration_form(configuration)}
         rows = [
             (str(m["name"]), str(m["health"]), str(m["state"] or "-"), str(m["endpoint"]), str(m["detail"])) for m in machines
         ]
         lines = columns(("machine", "health", "state", "endpoint", "detail"), rows, indent="") or ["no machines"]
         app_rows = [(str(a["name"]), str(a["health"]), str(a["restarts"]), str(a["isolation"]), str(a["detail"])) for a in apps]
         lines += ["", *(columns(("app", "health", "restarts", "isolation", "detail"), app_rows, indent="") or ["no apps"])]
+        if configuration.problem is not None:
+            lines += ["", problem_line(configuration)]
         if counters:
             figures = [dict(zip(_COUNTERS, row, strict=True)) for row in await client.counters()]
             form["counters"] = figures

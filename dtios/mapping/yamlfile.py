@@ -3,6 +3,7 @@
 import difflib
 import types
 import typing
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar, Union, get_args, get_origin
 
@@ -12,7 +13,7 @@ from pydantic_core import ErrorDetails
 
 from dtios.model.errors import ConfigurationError
 
-__all__ = ["load_yaml_model", "parse_yaml_model"]
+__all__ = ["line_of", "load_yaml_model", "parse_yaml_model", "read_text"]
 
 _Model = TypeVar("_Model", bound=BaseModel)
 _Loc = tuple[int | str, ...]
@@ -22,9 +23,14 @@ _MEND: Final = "correct the file and try again"
 
 def load_yaml_model(path: Path | str, model: type[_Model]) -> _Model:
     """The file as a `model`. Raises ConfigurationError with `where` = `file:line`."""
+    return parse_yaml_model(read_text(path), model, str(path))
+
+
+def read_text(path: Path | str) -> str:
+    """A file for people, as text. Raises ConfigurationError."""
     file = Path(path)
     try:
-        text = file.read_text("utf-8")
+        return file.read_text("utf-8")
     except FileNotFoundError:
         raise ConfigurationError("there is no such file", where=str(file), mend="check the name or the directory") from None
     except IsADirectoryError:
@@ -34,7 +40,11 @@ def load_yaml_model(path: Path | str, model: type[_Model]) -> _Model:
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise ConfigurationError(f"the file cannot be read: {reason}", where=str(file), mend="check its permissions") from error
-    return parse_yaml_model(text, model, str(file))
+
+
+def line_of(text: str, place: Sequence[int | str]) -> int:
+    """The line of a key in YAML that parses: of the deepest part of `place` that stands there."""
+    return _line(_compose(text, ""), tuple(place))
 
 
 def parse_yaml_model(text: str, model: type[_Model], name: str) -> _Model:

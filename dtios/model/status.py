@@ -10,6 +10,7 @@ from dtios.model.status_codes import STATUS_CODES
 __all__ = [
     "BAD_COMMUNICATION_ERROR",
     "BAD_DECODING_ERROR",
+    "BAD_NODE_ID_UNKNOWN",
     "BAD_NOT_CONNECTED",
     "BAD_NO_COMMUNICATION",
     "BAD_WAITING_FOR_INITIAL_DATA",
@@ -32,6 +33,7 @@ _NAMES: Final = {code: name for name, code in STATUS_CODES.items()}
 BAD_COMMUNICATION_ERROR: Final = STATUS_CODES["BadCommunicationError"]
 BAD_DECODING_ERROR: Final = STATUS_CODES["BadDecodingError"]
 BAD_NO_COMMUNICATION: Final = STATUS_CODES["BadNoCommunication"]
+BAD_NODE_ID_UNKNOWN: Final = STATUS_CODES["BadNodeIdUnknown"]
 BAD_NOT_CONNECTED: Final = STATUS_CODES["BadNotConnected"]
 BAD_WAITING_FOR_INITIAL_DATA: Final = STATUS_CODES["BadWaitingForInitialData"]
 

@@ -7,19 +7,17 @@ Start: lock, journal, links (each tried once, none waited for longer than START_
 what they left is held or stopped, then sessions, links and journal close.
 """
 
-from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import anyio
 import anyio.to_thread
 import structlog
 from anyio.abc import TaskGroup
 
-from dtios.mapping.profiles.library import ProfileLibrary
-from dtios.runtime.apps.supervisor import AppSupervisor
+from dtios.runtime.apps.hosting import AppTable
 from dtios.runtime.apps.watchdog import watchdog
 from dtios.runtime.clients import observing, requests  # noqa: F401  # register the handlers of every request
 from dtios.runtime.clients.questions import QuestionBoard
@@ -29,8 +27,11 @@ from dtios.runtime.commands.gate import Gate
 from dtios.runtime.commands.journal import Journal
 from dtios.runtime.commands.principal import Principal
 from dtios.runtime.commands.writer import SignalWriter
-from dtios.runtime.configuration.config import AppSettings, Grant, MachineSettings, PublisherSettings, RuntimeConfig
-from dtios.runtime.configuration.patching import patched, write_machines
+from dtios.runtime.configuration.applying import Applier
+from dtios.runtime.configuration.config import RuntimeConfig
+from dtios.runtime.configuration.keeper import ConfigurationKeeper
+from dtios.runtime.configuration.loading import hosted_plugin, make_setup
+from dtios.runtime.configuration.setup import Setup
 from dtios.runtime.data.router import Router
 from dtios.runtime.jobs.runner import JobRunner
 from dtios.runtime.kernel import Kernel
@@ -67,17 +68,20 @@ class Runtime:
         registry: Registry,
         clock: Clock | None = None,
         path: Path | None = None,
+        watch: bool = False,
     ) -> None:
-        """`path` is the dtios.yaml that `config` came from: changes made while running are written there."""
-        self.config = config
+        """`path` is the dtios.yaml that `config` came from: it is read again and written to while the runtime runs. `watch`: it
+        is applied whenever it changes."""
+        self._config = config
         self._path = path
+        self._watch = watch
         self._state = state
         self._registry = registry
         self._clock = clock or SystemClock()
-        self._apps: dict[str, AppSupervisor] = {}
         self._stack = AsyncExitStack()
         self._tasks: TaskGroup
-        self._app_tasks: TaskGroup
+        self.apps: AppTable
+        self.configuration: ConfigurationKeeper
         self.kernel: Kernel
 
     async def __aenter__(self) -> Self:
@@ -85,16 +89,19 @@ class Runtime:
             stack.enter_context(self._state.lock())
             journal = await Journal.open(self._state.journal, self._clock.now())
             stack.push_async_callback(journal.aclose)
-            hosted: list[AppSettings | PublisherSettings] = [*self.config.apps.values(), *self.config.publishers.values()]
-            if any(one.isolation == "inline" for one in hosted):
+            setup = await anyio.to_thread.run_sync(self._set_up)
+            if any(one.settings.isolation == "inline" for one in setup.hosted.values()):
                 stack.enter_context(watchdog(log))
             self._tasks = await stack.enter_async_context(anyio.create_task_group())
             stack.callback(self._tasks.cancel_scope.cancel)
-            self.kernel = self._assemble(journal)
+            self.kernel = self._assemble(journal, setup)
             try:
-                self._connect(self.config)
+                for link in setup.links.values():
+                    await self.kernel.links.configure(link)
                 await self.kernel.links.wait_first_tries(START_LIMIT)
-                await self._start_apps()
+                await self.apps.start(setup.hosted)
+                if self._watch:
+                    self._tasks.start_soon(self.configuration.watch, name="watch dtios.yaml")
             except BaseException:
                 self._tasks.cancel_scope.cancel()
                 raise
@@ -104,12 +111,16 @@ class Runtime:
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         with anyio.CancelScope(shield=True):
-            await self._end_apps()
+            await self.apps.stop_all("the runtime ends", STOP_GRACE)
             await self._end_sessions()
         await self._stack.__aexit__(None, None, None)
         log.info("runtime ended", epoch=self.kernel.journal.epoch)
 
-    def _assemble(self, journal: Journal) -> Kernel:
+    def _set_up(self) -> Setup:
+        files = () if self._path is None else (self._path,)
+        return make_setup(self._config, self._registry, self._state.path, files=files, check=False)
+
+    def _assemble(self, journal: Journal, setup: Setup) -> Kernel:
         clock, tasks = self._clock, self._tasks
         router = Router(clock, journal.epoch)
         gate = Gate(journal, clock)
@@ -117,6 +128,10 @@ class Runtime:
         jobs = JobRunner(journal, gate, router, clock, tasks)
         conditions = ConditionBoard()
         results = ResultBoard()
+        links = LinkTable(self._registry, router, machines, jobs, conditions, results, clock, tasks, self._state.path)
+        self.apps = AppTable(lambda one: hosted_plugin(self._registry, one), self.serve, clock, tasks)
+        self.configuration = ConfigurationKeeper(setup, self._path, self._registry, self._state.path, clock, journal, links)
+        self.configuration.use(Applier(links, self.apps, machines, lambda: self.kernel.sessions))
         return Kernel(
             clock=clock,
             journal=journal,
@@ -125,20 +140,14 @@ class Runtime:
             gate=gate,
             jobs=jobs,
             writer=SignalWriter(gate, clock),
-            links=LinkTable(self._registry, router, machines, jobs, conditions, results, clock, tasks, self._state.path),
+            links=links,
             questions=QuestionBoard(clock),
             conditions=conditions,
             results=results,
             condition_commands=ConditionCommands(gate, conditions, clock),
-            configure=self._configure,
-            app_views=lambda: [app.view for app in self._apps.values()],
+            configuration=self.configuration,
+            app_views=self.apps.views,
         )
-
-    def _connect(self, config: RuntimeConfig, only: Iterable[tuple[str, str | None]] | None = None) -> None:
-        for key, machines in _by_endpoint(config).items():
-            if only is None or key in only:
-                files = [*config.profiles, *(f for m in machines.values() for f in m.profiles)]
-                self.kernel.links.configure(key[0], machines, ProfileLibrary.load(files))
 
     # --- clients ---
 
@@ -154,34 +163,9 @@ class Runtime:
         epoch = self.kernel.journal.epoch
         if name.startswith("cli:"):
             return Principal(name, everything=True), p.Welcome(name, epoch)
-        app = self.config.apps.get(name)
-        if app is not None:
-            roles = {role: [bound] if isinstance(bound, str) else bound for role, bound in app.machines.items()}
-            grants = [g for g in app.grants if isinstance(g, Grant)]
-            return Principal(name, grants, commission="commission" in app.grants), p.Welcome(name, epoch, app.config, roles)
-        publisher = self.config.publishers[name]
-        grants = [Grant(machine=m) for m in publisher.machines or ["*"]]
-        return Principal(name, grants), p.Welcome(name, epoch, publisher.config)
-
-    # --- apps ---
-
-    async def _start_apps(self) -> None:
-        plugins = [(n, a, self._registry.app(a.app or n)) for n, a in self.config.apps.items()]
-        plugins += [
-            (n, AppSettings(isolation=b.isolation, config=b.config), self._registry.publisher(b.publisher or n))
-            for n, b in self.config.publishers.items()
-        ]
-        with anyio.move_on_after(START_LIMIT):
-            async with anyio.create_task_group() as starting:
-                for name, settings, plugin in plugins:
-                    app = self._apps[name] = AppSupervisor(name, settings, plugin, self.serve, self._clock, log)
-                    self._tasks.start_soon(app.run, name=f"app {name}")
-                    starting.start_soon(app.wait_known, name=f"app {name}: ready")
-
-    async def _end_apps(self) -> None:
-        async with anyio.create_task_group() as ending:
-            for name, app in self._apps.items():
-                ending.start_soon(app.stop, "the runtime ends", STOP_GRACE, name=f"stop app {name}")
+        hosted = self.configuration.running.hosted[name]
+        welcome = p.Welcome(name, epoch, hosted.settings.config, hosted.roles)
+        return Principal(name, hosted.grants, commission=hosted.commission), welcome
 
     async def _end_sessions(self) -> None:
         """Commands are told; their jobs are held, stopped or finished as each session ends."""
@@ -189,28 +173,3 @@ class Runtime:
         async with anyio.create_task_group() as ending:
             for session in sessions:
                 ending.start_soon(session.end, "the runtime ends", STOP_GRACE, name="end session")
-
-    # --- configuration ---
-
-    async def _configure(self, patch: dict[str, Any]) -> None:
-        """Apply a patch of the machines: endpoints whose machines did not change are not touched."""
-        config = patched(self.config, patch)
-        before, after = _by_endpoint(self.config), _by_endpoint(config)
-        changed = [key for key in {**before, **after} if before.get(key) != after.get(key)]
-        for key in changed:
-            link = self.kernel.links.find(*key)
-            if link is not None:  # whoever else uses it sees its machines go, and come back as configured now
-                await self.kernel.links.close(link, all_uses=True)
-        self._connect(config, [key for key in after if after[key] != before.get(key)])
-        self.config = config
-        if self._path is not None:
-            await anyio.to_thread.run_sync(write_machines, self._path, patch)
-        log.info("configuration changed", endpoints=[url for url, _ in changed])
-
-
-def _by_endpoint(config: RuntimeConfig) -> dict[tuple[str, str | None], dict[str, MachineSettings]]:
-    """What shares a connection: machines by endpoint and user."""
-    found: dict[tuple[str, str | None], dict[str, MachineSettings]] = {}
-    for name, settings in config.machines.items():
-        found.setdefault((settings.endpoint, settings.settings.get("user")), {})[name] = settings
-    return found

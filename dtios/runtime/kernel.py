@@ -1,6 +1,6 @@
 """The runtime's parts, as its sessions use them. Assembled by `dtios.runtime.core`, private to the runtime."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -9,6 +9,7 @@ from dtios.runtime.clients.questions import QuestionBoard
 from dtios.runtime.commands.conditions import ConditionCommands
 from dtios.runtime.commands.gate import Gate
 from dtios.runtime.commands.journal import Journal, StoredJob
+from dtios.runtime.commands.principal import Principal
 from dtios.runtime.commands.writer import SignalWriter
 from dtios.runtime.data.router import Router
 from dtios.runtime.jobs.runner import JobRunner
@@ -17,13 +18,27 @@ from dtios.runtime.links.machines import MachineTable
 from dtios.runtime.links.results import ResultBoard
 from dtios.runtime.links.table import LinkTable
 from dtios.sdk.clock import Clock
-from dtios.sdk.protocol import AppView
+from dtios.sdk.protocol import AppView, ConfigurationReport, ConfigurationView
 
-__all__ = ["Ending", "Kernel"]
+__all__ = ["Client", "Configuration", "Kernel"]
 
 
-class Ending(Protocol):
-    """A session, as far as the runtime's end needs it."""
+class Configuration(Protocol):
+    """What runs, and how it is changed."""
+
+    async def patch(self, patch: dict[str, Any], who: str) -> ConfigurationReport: ...
+
+    async def reload(self, who: str, *, dry_run: bool = False) -> ConfigurationReport: ...
+
+    async def view(self) -> ConfigurationView: ...
+
+
+class Client(Protocol):
+    """A session, as far as the runtime needs it."""
+
+    principal: Principal
+
+    def regranted(self) -> None: ...
 
     async def end(self, reason: str, grace: float) -> None: ...
 
@@ -42,9 +57,9 @@ class Kernel:
     conditions: ConditionBoard
     results: ResultBoard
     condition_commands: ConditionCommands
-    configure: Callable[[dict[str, Any]], Awaitable[None]]
+    configuration: Configuration
     app_views: Callable[[], list[AppView]]
-    sessions: set[Ending] = field(default_factory=set)
+    sessions: set[Client] = field(default_factory=set)
 
     async def find_job(self, job: str, machine: str | None) -> StoredJob:
         """A job by its id, on a machine where the id alone is not enough. Raises ConfigurationError."""

@@ -229,6 +229,11 @@ class Connection(ABC):
     async def call(self, call: Call, last_check: LastCheck) -> list[Any]:
         """The output arguments. RefusedError with the machine's reason when it answers Bad."""
 
+    def reconfigure(self, settings: ConnectionSettings) -> None:
+        """Take other settings at once, without any I/O, also while a session stands. They differ only in those that
+        `Adapter.live` names; for others this connection is ended and another made."""
+        raise NotImplementedError
+
     async def watch_events(self, wanted: Sequence[EventFields]) -> None:
         """Begin to tell conditions (those that are there first, then `conditions_refreshed`) and the wanted events, for this
         session. Where the machine tells none this does nothing. May be called again with another choice."""
@@ -246,6 +251,8 @@ class Adapter(ABC):
     schemes: ClassVar[tuple[str, ...]]
     """URL schemes it answers to, as `opc.tcp`."""
     settings: ClassVar[type[ConnectionSettings]] = ConnectionSettings
+    live: ClassVar[frozenset[str]] = frozenset()
+    """Names of settings that a standing connection takes by `reconfigure`: never those of credentials or security."""
     summary: ClassVar[str] = ""
     grade: ClassVar[str | None] = None
     """Computed by the conformance suite; None while nobody has graded it."""

@@ -344,6 +344,13 @@ class Client:
         """Merge a patch (RFC 7396) into the configuration's machines."""
         await self.request(p.Configure(dict(patch)))
 
+    async def reload(self, *, dry_run: bool = False) -> p.ConfigurationReport:
+        """Have the runtime apply its dtios.yaml as it is on disk; `dry_run`: only say what that would do."""
+        return await self._ask_for(p.ConfigurationReport, p.Reload(dry_run))
+
+    async def configuration(self) -> p.ConfigurationView:
+        return await self._ask_for(p.ConfigurationView, p.Configuration())
+
     async def apps(self) -> list[p.AppView]:
         return await self._ask_for(list[p.AppView], p.Apps())
 

@@ -33,6 +33,10 @@ __all__ = [
     "CommandJob",
     "ConditionChanged",
     "Conditions",
+    "Configuration",
+    "ConfigurationChange",
+    "ConfigurationReport",
+    "ConfigurationView",
     "Configure",
     "Counters",
     "Data",
@@ -66,6 +70,7 @@ __all__ = [
     "Questions",
     "Read",
     "Ready",
+    "Reload",
     "Reply",
     "Request",
     "RequestBody",
@@ -158,6 +163,36 @@ class AppView(msgspec.Struct):
     restarts: int
     pid: int | None = None
     memory: int | None = None
+
+
+class ConfigurationChange(msgspec.Struct):
+    """One thing that a changed configuration touches. `keys` are those that changed, `effects` what becomes of it."""
+
+    kind: Literal["machine", "app", "publisher"]
+    name: str
+    change: Literal["added", "removed", "renamed", "changed"]
+    keys: list[str]
+    effects: list[str]
+    why: str = ""
+
+
+class ConfigurationReport(msgspec.Struct):
+    """What changing the configuration did, or (`applied` False) would do. `troubles`: what of it did not go as it should."""
+
+    file: str | None
+    applied: bool
+    changes: list[ConfigurationChange]
+    troubles: list[str]
+
+
+class ConfigurationView(msgspec.Struct):
+    """What runs, beside what is on disk. `problem` is (kind, message, where, mend) of why the file on disk is not what runs, or
+    what went wrong when it was applied; None: it is. `since` is when it was last applied, int nanoseconds UTC."""
+
+    file: str | None
+    watched: bool
+    since: int
+    problem: tuple[str, str, str, str] | None = None
 
 
 # --- requests ----------------------------------------------------------------------------------------------------------------
@@ -392,6 +427,17 @@ class Configure(Message):
     patch: dict[str, Any]
 
 
+class Reload(Message):
+    """Needs `commission`. Apply dtios.yaml as it is on disk by difference, or only say what that would do.
+    -> ConfigurationReport"""
+
+    dry_run: bool = False
+
+
+class Configuration(Message):
+    """-> ConfigurationView"""
+
+
 class Apps(Message):
     """-> list[AppView]"""
 
@@ -407,7 +453,7 @@ RequestBody = (
     | StartJob | CommandJob | FollowJob | FollowJobs | Jobs | ShowJob | ResolveJob
     | FollowMachines | FollowConditions | Conditions | CommandCondition | FollowResults
     | StorePut | StoreGet | StoreKeys | Ask | Questions | AnswerQuestion
-    | Discover | BrowseFactsOf | Propose | Configure | Apps | Counters
+    | Discover | BrowseFactsOf | Propose | Configure | Reload | Configuration | Apps | Counters
 )  # fmt: skip
 
 

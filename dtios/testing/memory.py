@@ -35,6 +35,7 @@ class MemoryAdapter(Adapter):
 
     name: ClassVar[str] = "memory"
     schemes: ClassVar[tuple[str, ...]] = ("memory",)
+    live: ClassVar[frozenset[str]] = frozenset({"timeout"})
     summary: ClassVar[str] = "Machines in memory, for tests and teaching"
 
     def __init__(self, *servers: MemoryServer) -> None:
@@ -62,6 +63,11 @@ class MemoryConnection(Connection):
         self._server = server
         self._settings = settings
         self._session: Session | None = None
+
+    def reconfigure(self, settings: ConnectionSettings) -> None:
+        self._settings = settings
+        if self._session is not None:
+            self._session.settings = settings
 
     async def run(self, sink: Sink, *, task_status: TaskStatus[None]) -> NoReturn:
         session = self._server.open(self._settings)

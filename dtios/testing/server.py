@@ -1,6 +1,7 @@
 """The machine's side of the in-memory adapter: an address space, its values, what it was told, and the faults it can have."""
 
 import copy
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -65,6 +66,10 @@ class MemoryServer:
         self.url = f"memory:{name}"
         self.clock: Clock = SystemClock() if clock is None else clock
         self.commands: list[Received] = []
+        self.opened = 0
+        """How many sessions there ever were."""
+        self.monitored: Counter[str] = Counter()
+        """How often each address was subscribed."""
         self.root = Node("i=85", QualifiedName(UA, "Objects"), NodeKind.OBJECT, (QualifiedName(UA, "FolderType"),))
         self._most_sessions = sessions
         self._nodes: dict[str, Node] = {self.root.address: self.root}
@@ -343,6 +348,7 @@ class MemoryServer:
             )
         session = Session(self, settings)
         self._sessions.add(session)
+        self.opened += 1
         return session
 
     def close(self, session: Session) -> None:

@@ -60,7 +60,7 @@ class Session:
 
     def __init__(self, server: "MemoryServer", settings: ConnectionSettings) -> None:
         self._server = server
-        self._settings = settings
+        self.settings = settings
         self._points: dict[int, MonitoredPoint] = {}
         self._handles: dict[str, list[int]] = {}
         self._pending: deque[_Pending] = deque()
@@ -172,7 +172,7 @@ class Session:
         return batch
 
     async def _keep_alive(self, sink: Sink) -> None:
-        clock, limit = self._server.clock, self._settings.keep_alive
+        clock, limit = self._server.clock, self.settings.keep_alive
         heard = clock.monotonic()
         while True:
             await clock.sleep(limit / 4)
@@ -194,6 +194,7 @@ class Session:
         refusals = {status_code(s) for s in ("BadNodeIdUnknown", "BadAttributeIdInvalid", "BadNotReadable")}
         if reading.status in refusals:
             return reading.status
+        self._server.monitored[point.address] += 1
         self._points[point.handle] = point
         self._handles.setdefault(point.address, []).append(point.handle)
         self._enqueue(point.handle, reading)
@@ -219,7 +220,7 @@ class Session:
             raise self._lost()
         if not self._server.frozen:
             return
-        if not await self._came(self._server.answering, self._settings.timeout):
+        if not await self._came(self._server.answering, self.settings.timeout):
             raise self._lost() if self._ended.is_set() else self._silent()
 
     async def answered(self, answer: Answer, timeout: float | None) -> bool:
@@ -247,7 +248,7 @@ class Session:
 
     def _silent(self) -> TemporaryError:
         return TemporaryError(
-            f"no answer within {self._settings.timeout:g} s", where=self._server.url, mend="it is tried again by itself"
+            f"no answer within {self.settings.timeout:g} s", where=self._server.url, mend="it is tried again by itself"
         )
 
 

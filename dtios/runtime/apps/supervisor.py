@@ -87,6 +87,10 @@ class AppSupervisor:
     def view(self) -> AppView:
         return msgspec.structs.replace(self._view)
 
+    def adjust(self, settings: AppSettings) -> None:
+        """Other limits (memory, unresponsive_after), from the next look on."""
+        self._settings = settings
+
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Started when the app is ready or its first run is over. Raises nothing but cancellation."""
         self._over = anyio.Event()

@@ -209,7 +209,9 @@ async def _follow_machines(session: Session, body: p.FollowMachines, request: p.
 
     shown: set[str] = set()
 
-    def wrap(machine: LiveMachine, gone: bool) -> Last | None:
+    def wrap(machine: LiveMachine, gone: bool | None) -> Last | None:
+        if gone is None and fits(machine) == (machine.name in shown):
+            return None
         gone = gone or not fits(machine)
         if gone and machine.name not in shown:
             return None
@@ -288,7 +290,18 @@ async def _propose(session: Session, body: p.Propose, request: p.Request) -> tup
 @handles(p.Configure)
 async def _configure(session: Session, body: p.Configure, request: p.Request) -> None:
     _commissions(session, "dtios.yaml")
-    await session.kernel.configure(body.patch)
+    await session.kernel.configuration.patch(body.patch, session.principal.name)
+
+
+@handles(p.Reload)
+async def _reload(session: Session, body: p.Reload, request: p.Request) -> p.ConfigurationReport:
+    _commissions(session, "dtios.yaml")
+    return await session.kernel.configuration.reload(session.principal.name, dry_run=body.dry_run)
+
+
+@handles(p.Configuration)
+async def _configuration(session: Session, body: p.Configuration, request: p.Request) -> p.ConfigurationView:
+    return await session.kernel.configuration.view()
 
 
 def _commissions(session: Session, where: str) -> None:

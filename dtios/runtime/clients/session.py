@@ -10,7 +10,7 @@ import structlog
 from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectSendStream
 
-from dtios.model.errors import ConfigurationError, DtiosError, TemporaryError
+from dtios.model.errors import ConfigurationError, DtiosError, RefusedError, TemporaryError
 from dtios.runtime.commands.principal import Principal
 from dtios.runtime.data.consumer import Consumer
 from dtios.runtime.kernel import Kernel
@@ -75,6 +75,8 @@ class Session:
         self._welcome = welcome
         self._scopes: dict[int, anyio.CancelScope] = {}
         self._consumers: dict[int, tuple[Consumer, anyio.Semaphore]] = {}
+        self._followed: dict[int, LiveMachine] = {}
+        self._revoked: dict[int, DtiosError] = {}
         self._under_way = 0
         self.opened: list[Link] = []
         self._scope = anyio.CancelScope()
@@ -209,6 +211,7 @@ class Session:
                 except DtiosError as raised:
                     error = raised
             self._scopes.pop(stream, None)
+            error = self._revoked.pop(stream, error)
             with anyio.CancelScope(shield=False):
                 try:
                     said = None if error is None else (error.kind, error.message, error.where, error.mend)
@@ -218,10 +221,21 @@ class Session:
 
         self._tasks.start_soon(pumped, name=f"{self.principal.name}: stream {stream}")
 
+    def regranted(self) -> None:
+        """The principal has other grants: a stream of what it may no longer read ends, and says why."""
+        for stream, machine in tuple(self._followed.items()):
+            paths = [path for handle in self._consumers[stream][0].handles if (path := machine.path(handle)) is not None]
+            lost = next((path for path in paths if not self.principal.may_read(machine.machine, path)), None)
+            if lost is not None and stream in self._scopes:
+                where = f"{machine.name} {lost}"
+                self._revoked[stream] = RefusedError(f"the grant of {self.principal.name} to read it is gone", where=where)
+                self._scopes[stream].cancel()
+
     async def pump_data(self, stream: int, machine: LiveMachine, consumer: Consumer) -> None:
         """Deliveries from the consumer's queue to the client, at most WINDOW unacknowledged."""
         window = anyio.Semaphore(WINDOW)
         self._consumers[stream] = (consumer, window)
+        self._followed[stream] = machine
         handles = list(consumer.handles)
         router = self.kernel.router
         router.attach(consumer)
@@ -239,6 +253,7 @@ class Session:
                 await machine.link.release(handles)
         finally:
             self._consumers.pop(stream, None)
+            self._followed.pop(stream, None)
             router.detach(consumer)
 
     async def pump_changes(

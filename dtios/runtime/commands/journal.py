@@ -200,6 +200,14 @@ class Journal:
 
         await self._transact(work)
 
+    async def rename_machine(self, identity: str, name: str) -> None:
+        """Jobs that are not over are known by the name that their machine has now."""
+
+        def work(database: sqlite3.Connection) -> None:
+            database.execute("UPDATE jobs SET machine = ? WHERE identity = ? AND NOT final", (name, identity))
+
+        await self._transact(work)
+
     async def mark_sent(self, identity: str, job: str) -> None:
         """From here on something of the job may be on the wire. Committed before it is."""
 

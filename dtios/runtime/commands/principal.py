@@ -19,6 +19,11 @@ class Principal:
         self._everything = everything
         self.commission = commission or everything
 
+    def regrant(self, grants: Iterable[Grant], *, commission: bool) -> None:
+        """Other grants from now on, also for commands that are under way: the gate asks at its last check."""
+        self._grants = tuple(grants)
+        self.commission = commission or self._everything
+
     def _applying(self, machine: Machine) -> Iterable[Grant]:
         offered = {skill.capability.iri for skill in machine.skills if skill.capability is not None}
         for grant in self._grants:

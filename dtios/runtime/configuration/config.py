@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from dtios.mapping.observing import ObserveRule
-from dtios.mapping.yamlfile import load_yaml_model
+from dtios.mapping.yamlfile import load_yaml_model, parse_yaml_model
 from dtios.model.condition import ConditionVerb
 from dtios.model.machine import OnOwnerLost, Range
 from dtios.sdk.secrets import PLAIN, is_plain_secret, with_folder
@@ -20,6 +20,8 @@ __all__ = [
     "PublisherSettings",
     "RuntimeConfig",
     "load_config",
+    "parse_config",
+    "rooted",
 ]
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\s/:][^\s/:]*$")]
@@ -167,14 +169,22 @@ class RuntimeConfig(_Strict):
 
 def load_config(path: Path) -> RuntimeConfig:
     """Read and check a dtios.yaml; relative paths in it count from its folder. Raises ConfigurationError with the line."""
-    config = load_yaml_model(path, RuntimeConfig)
-    base = path.resolve().parent
+    return rooted(load_yaml_model(path, RuntimeConfig), path.resolve().parent)
+
+
+def parse_config(text: str, path: Path) -> RuntimeConfig:
+    """The same for a file that was read already."""
+    return rooted(parse_yaml_model(text, RuntimeConfig, str(path)), path.resolve().parent)
+
+
+def rooted(config: RuntimeConfig, folder: Path) -> RuntimeConfig:
+    """The configuration with its relative paths counted from `folder`."""
 
     def absolute(found: Path) -> Path:
-        return found if found.is_absolute() else base / found
+        return found if found.is_absolute() else folder / found
 
     machines = {
-        name: m.model_copy(update={"profiles": [absolute(p) for p in m.profiles], "settings": with_folder(m.settings, base)})
+        name: m.model_copy(update={"profiles": [absolute(p) for p in m.profiles], "settings": with_folder(m.settings, folder)})
         for name, m in config.machines.items()
     }
     return config.model_copy(

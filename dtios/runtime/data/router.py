@@ -43,6 +43,9 @@ class Router:
         self.convert(handle, conversion)
         return handle
 
+    def conversion(self, handle: int) -> Conversion | None:
+        return self._conversions.get(handle)
+
     def convert(self, handle: int, conversion: Conversion | None) -> None:
         """Change what a handle's values pass through (its machine was described anew)."""
         if conversion is None:

@@ -10,7 +10,7 @@ import structlog
 from dtios.mapping.skills.parameters import results_to_canonical, to_machine
 from dtios.model.errors import DtiosError, TemporaryError
 from dtios.model.job import JobIdentity, JobOrder, JobOutcome, JobState, JobSubstate
-from dtios.model.machine import OnOwnerLost
+from dtios.model.machine import OnOwnerLost, effective_on_owner_lost
 from dtios.runtime.commands.journal import Journal
 from dtios.runtime.commands.principal import Principal
 from dtios.runtime.links.machines import LiveMachine
@@ -26,13 +26,14 @@ AGAIN: Final = 1.0
 
 
 class ActiveJob:
-    """A job that is not over, in this runtime. `owner` is the principal whose end means that the job's owner is lost."""
+    """A job that is not over, in this runtime. `owner` is the principal whose end means that the job's owner is lost; `asked`
+    what it wanted done then, None: as its skill says when it comes to that."""
 
-    def __init__(self, machine: LiveMachine, view: JobView, owner: Principal | None, on_owner_lost: OnOwnerLost) -> None:
+    def __init__(self, machine: LiveMachine, view: JobView, owner: Principal | None, asked: OnOwnerLost | None) -> None:
         self.machine = machine
         self.view = view
         self.owner = owner
-        self.on_owner_lost = on_owner_lost
+        self.asked = asked
         self.seen = anyio.Event()
         """Set when its state was told by the machine in this runtime: one found in the journal may have moved on."""
         self.scope = anyio.CancelScope()
@@ -41,6 +42,13 @@ class ActiveJob:
         self.identity = JobIdentity.INFERABLE if skill is None else machine.skill(view.skill).identity
         """What its machine kept of it when it was started; a skill that is gone is taken for one that keeps the unit busy."""
         self._changed = anyio.Event()
+
+    @property
+    def on_owner_lost(self) -> OnOwnerLost:
+        skill = next((s for s in self.machine.machine.skills if s.path == self.view.skill), None)
+        if skill is None:
+            return self.asked or OnOwnerLost.HOLD
+        return effective_on_owner_lost(self.asked or skill.on_owner_lost, skill.verbs)
 
     @property
     def forsaken(self) -> bool:

@@ -13,7 +13,7 @@ from anyio.abc import TaskGroup
 from dtios.mapping.skills.parameters import to_machine, validate
 from dtios.model.errors import ConfigurationError, DtiosError, OutcomeUnknown, RefusedError, TemporaryError
 from dtios.model.job import JobIdentity, JobOutcome, JobState, JobVerb, allowed_verbs
-from dtios.model.machine import OnOwnerLost, Skill, effective_on_owner_lost
+from dtios.model.machine import OnOwnerLost, Skill
 from dtios.runtime.commands.gate import Action, Command, Gate
 from dtios.runtime.commands.journal import Journal, StoredJob
 from dtios.runtime.commands.principal import Principal
@@ -123,8 +123,7 @@ class JobRunner:
         if taken is not None:  # two asked for the same id at once
             await permit.conclude("joined")
             return self._joined(taken, skill.path, parameters)
-        wanted = on_owner_lost or skill.on_owner_lost
-        active = ActiveJob(machine, view, principal, effective_on_owner_lost(wanted, skill.verbs))
+        active = ActiveJob(machine, view, principal, on_owner_lost)
         active.seen.set()
         self._book.enter(active)
         self._book.tell(view)
@@ -343,7 +342,7 @@ class JobRunner:
         active = ActiveJob(machine, stored.view, None, OnOwnerLost.FINISH)
         earlier = self._forsaken.pop(active.key, None)
         if earlier is not None:  # its owner may well be there still
-            active.owner, active.on_owner_lost = earlier.owner, earlier.on_owner_lost
+            active.owner, active.asked = earlier.owner, earlier.asked
         self._book.enter(active)
         name = f"job {stored.view.job} found again on {machine.name}"
         self._tasks.start_soon(self._found_again, active, stored.sent, name=name)
@@ -373,6 +372,28 @@ class JobRunner:
                 if reason:
                     await self._book.unknown(active, reason)
 
+    # --- a changed configuration ---
+
+    def on(self, machine: LiveMachine) -> list[ActiveJob]:
+        """The jobs on it that are not over."""
+        return self._book.on(machine)
+
+    def renamed(self, machine: LiveMachine) -> None:
+        """Its jobs go on under its new name, from this moment."""
+        for active in self._book.on(machine):
+            active.view.machine = machine.name
+            self._book.tell(active.view)
+
+    async def store_name(self, machine: LiveMachine) -> None:
+        try:
+            await self._journal.rename_machine(machine.identity, machine.name)
+        except TemporaryError as error:
+            log.warning("not in the journal", machine=machine.name, reason=str(error))
+
+    async def let_go(self, machine: LiveMachine) -> None:
+        """It is no longer configured: its jobs are held, stopped or left to finish as when their owner is lost."""
+        await self._leave_all(self._book.on(machine))
+
     # --- owners ---
 
     async def owner_lost(self, principal: Principal) -> None:
@@ -381,7 +402,9 @@ class JobRunner:
         Returns after OWNER_LOST_LIMIT at the latest. What could not be done by then (a machine that is offline, a job that has
         not begun) is seen to as soon as it can be, for as long as the runtime lives.
         """
-        owned = self._book.owned_by(principal)
+        await self._leave_all(self._book.owned_by(principal))
+
+    async def _leave_all(self, owned: list[ActiveJob]) -> None:
         done = [anyio.Event() for _ in owned]
         for active, event in zip(owned, done, strict=True):
             self._tasks.start_soon(self._leave, active, event, name=f"owner lost: job {active.view.job}")

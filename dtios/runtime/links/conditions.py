@@ -1,6 +1,6 @@
 """Conditions that machines report, kept while they are of interest (Part 9: Retain), and told to who follows them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
@@ -79,6 +79,14 @@ class ConditionBoard:
         for entry in self._behind(link):
             del self._present[entry.machine.identity][entry.condition.condition]
             self._tell(_over(entry))
+
+    def renamed(self, machines: Iterable[LiveMachine]) -> None:
+        """They may go by other names now."""
+        for machine in machines:
+            for entry in tuple(self._present.get(machine.identity, {}).values()):
+                if entry.condition.machine != machine.name:
+                    entry.condition = replace(entry.condition, machine=machine.name)
+                    self._tell(entry)
 
     def present(self, machine: str | None = None) -> Iterator[tuple[LiveMachine, dict[str, Any]]]:
         for here in tuple(self._present.values()):

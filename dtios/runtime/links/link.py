@@ -17,7 +17,7 @@ from dtios.model.datatypes import ValueType
 from dtios.model.errors import ConfigurationError, CredentialsError, DtiosError, TemporaryError
 from dtios.model.event import Event
 from dtios.model.gap import Gap, GapCause
-from dtios.model.status import BAD_NO_COMMUNICATION, is_bad
+from dtios.model.status import BAD_NO_COMMUNICATION, BAD_NODE_ID_UNKNOWN, is_bad
 from dtios.model.values import DataValue
 from dtios.runtime.data.router import Router
 from dtios.runtime.links.backoff import Backoff
@@ -26,6 +26,7 @@ from dtios.sdk.adapter import (
     Call,
     ConditionCommand,
     Connection,
+    ConnectionSettings,
     DeadBand,
     LastCheck,
     Loss,
@@ -80,6 +81,10 @@ class Link:
         self._subscribing = anyio.Lock()
         self._hurry = anyio.Event()
         self._guarded: list[int] = []
+        self._stale: set[int] = set()
+        self._retired: set[int] = set()
+        self._standing = anyio.CancelScope()
+        self._replaced = False
         self._listeners: dict[Callable[[], None], None] = {}
         self.events = EventWatch(url, clock)
 
@@ -136,17 +141,35 @@ class Link:
         """Until cancelled. Logs a loss once and a recovery once."""
         backoff = Backoff()
         while True:
+            self._replaced = False
             try:
-                await self._session()
+                with anyio.CancelScope() as self._standing:
+                    await self._session()
             except Exception as raised:  # noqa: BLE001  # whatever an adapter raises is a lost session here; _judged says which
                 error = self._judged(raised)
             else:
-                error = TemporaryError("the session ended", where=self.url)
+                why = "its connection settings were changed" if self._replaced else "the session ended"
+                error = TemporaryError(why, where=self.url)
             was_online = self.online
             self._down(error)
             if was_online and self._clock.monotonic() - self._online_since > HEALTHY_AFTER:
                 backoff.reset()
-            await self._pause(backoff.next())
+            if self._replaced:
+                backoff.reset()
+            else:
+                await self._pause(backoff.next())
+
+    def reconfigure(self, settings: ConnectionSettings) -> None:
+        """The connection goes on under settings that it takes as it stands."""
+        self._connection.reconfigure(settings)
+
+    def replace(self, connection: Connection) -> None:
+        """Go on over another connection, at once: the session that stands ends, and what is subscribed is subscribed again."""
+        self._connection = connection
+        self._fingerprint = ""  # who else looks may see other nodes
+        self._replaced = True
+        self._standing.cancel()
+        self._hurry.set()
 
     async def _pause(self, seconds: float) -> None:
         async with anyio.create_task_group() as waiting:
@@ -182,8 +205,9 @@ class Link:
             if self._lost_at is not None:
                 self._outage = {handle: self._outage.get(handle, self._lost_at) for handle in self._wanted}
             self._wanted = +self._wanted
+            self._stale.clear()
             self._router.forget(self._wanted)  # what was true before, or in a session that never stood, is no reading of now
-            await self._subscribe([h for h in self._wanted if h in self._points])
+            await self._subscribe(list(self._wanted))
             if self._lost_at is not None:
                 log.info("connection restored", endpoint=self.url)
             self._lost_at = None
@@ -282,9 +306,38 @@ class Link:
     ) -> int:
         """A handle for a point; the known one goes on under what is perhaps a new address."""
         handle = self._router.register(conversion) if known is None else known
+        point = MonitoredPoint(handle, address, type, sampling, dead_band=dead_band)
+        same = self._points.get(handle) == point and self._router.conversion(handle) == conversion and handle not in self._retired
+        if known is not None and not same:
+            self._stale.add(handle)
+        self._retired.discard(handle)
         self._router.convert(handle, conversion)
-        self._points[handle] = MonitoredPoint(handle, address, type, sampling, dead_band=dead_band)
+        self._points[handle] = point
         return handle
+
+    def retire(self, handle: int) -> None:
+        """Its path is no longer described: whoever follows it is told Bad, until it is described again."""
+        if handle not in self._retired:
+            self._retired.add(handle)
+            self._stale.add(handle)
+
+    async def refresh(self) -> None:
+        """Subscribe anew what was described otherwise since it was subscribed. Nothing else is touched; these have a Gap."""
+        async with self._subscribing:
+            stale = [h for h in self._stale if self._wanted[h] > 0]
+            self._stale.clear()
+            if not stale or not self.online:
+                return
+            since = self._heard_at
+            self._router.forget(stale)
+            await self._unsubscribe(stale)
+            for handle in stale:
+                self._refused.pop(handle, None)
+            self._router.miss(stale, Gap(GapCause.SUBSCRIPTION_RECREATED, receive_from=since, receive_to=self._clock.now()))
+            try:
+                await self._subscribe(stale)
+            except DtiosError as error:
+                log.warning("not subscribed anew", endpoint=self.url, reason=str(error))  # the next session subscribes them
 
     def raw(self, address: str, type: ValueType) -> int:
         """A handle for a point as it is on the wire, whether or not it is a signal: for skill bindings."""
@@ -326,12 +379,26 @@ class Link:
                     await self._unsubscribe(unused)
 
     async def guard(self, handles: Sequence[int]) -> None:
-        """Keep exactly these subscribed for the gate's interlocks. Called while a session comes up."""
-        for handle in self._guarded:
-            self._wanted[handle] -= 1
-        self._guarded = list(handles)
-        self._wanted.update(self._guarded)
-        self._wanted = +self._wanted
+        """Keep exactly these subscribed for the gate's interlocks, whether or not a session stands."""
+        async with self._subscribing:
+            before, self._guarded = self._guarded, list(handles)
+            fresh = [h for h in self._guarded if not self._wanted[h]]
+            self._wanted.update(self._guarded)
+            self._wanted.subtract(before)
+            unused = [h for h in before if self._wanted[h] <= 0]
+            self._wanted = +self._wanted
+            self._router.forget(unused)
+            if self.online:
+                try:
+                    await self._subscribe(fresh)
+                except DtiosError as error:  # then they have no reading, and the gate refuses
+                    log.warning("interlocks are not followed", endpoint=self.url, reason=str(error))
+                if unused:
+                    await self._unsubscribe(unused)
+
+    @property
+    def guarded(self) -> tuple[int, ...]:
+        return tuple(self._guarded)
 
     def closed(self) -> None:
         """It ends for good: whoever still holds or waits for it is told."""
@@ -344,6 +411,7 @@ class Link:
         """After `closed`: its handles are given back."""
         self._router.release(self._points)
         self._points.clear()
+        self._retired.clear()
         self._raw.clear()
         self._wanted.clear()
 
@@ -354,14 +422,20 @@ class Link:
             log.debug("not unsubscribed", endpoint=self.url, reason=str(error))
 
     async def _subscribe(self, handles: Sequence[int]) -> None:
-        if not handles:
+        known = [h for h in handles if h not in self._retired]
+        self._refuse([h for h in handles if h in self._retired], BAD_NODE_ID_UNKNOWN)
+        if not known:
             return
-        statuses = await self._connection.subscribe([self._points[h] for h in handles])
-        for handle, status in zip(handles, statuses, strict=True):
+        statuses = await self._connection.subscribe([self._points[h] for h in known])
+        for handle, status in zip(known, statuses, strict=True):
             if is_bad(status):
-                self._refused[handle] = status
-                self._end_outage([handle], self._clock.now())
-                self._router.make_up([handle], status, self._clock.now())
+                self._refuse([handle], status)
+
+    def _refuse(self, handles: Sequence[int], status: int) -> None:
+        for handle in handles:
+            self._refused[handle] = status
+            self._end_outage([handle], self._clock.now())
+            self._router.make_up([handle], status, self._clock.now())
 
     # --- point I/O ---
 

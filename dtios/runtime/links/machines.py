@@ -1,6 +1,6 @@
 """The machines that are here, and who wants to know when they come, change and go."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any, Literal
@@ -9,12 +9,12 @@ from dtios.mapping.mapped import MappedMachine, MappedSkill, StatePoint
 from dtios.model.errors import ConfigurationError, TemporaryError
 from dtios.model.machine import Machine, Range, Signal, Skill
 from dtios.model.values import DataValue
-from dtios.runtime.configuration.config import Envelope, Interlock
+from dtios.runtime.configuration.config import Envelope, Interlock, MachineSettings
 from dtios.runtime.links.link import Link
 from dtios.sdk.patterns import is_pattern, path_matches
 from dtios.sdk.protocol import MachineView
 
-__all__ = ["LiveMachine", "MachineTable", "unknown"]
+__all__ = ["LiveMachine", "MachineTable", "skill_among", "unknown"]
 
 
 class LiveMachine:
@@ -34,12 +34,16 @@ class LiveMachine:
         self.described = described
         self.envelope = envelope or Envelope()
         self.interlocks = interlocks
+        self.configured = False
+        """Whether dtios.yaml names it."""
         self.present = True
         self._handles: dict[str, int] = {}
         self.describe(mapped)
 
     def describe(self, mapped: MappedMachine) -> None:
         """Take a new description; handles of paths that are still there stay."""
+        for path in self._handles.keys() - mapped.signals.keys():
+            self.link.retire(self._handles[path])
         self.mapped = mapped
         self._signals = {s.path: s for s in mapped.machine.signals}
         self._skills = {s.path: s for s in mapped.machine.skills}
@@ -53,6 +57,14 @@ class LiveMachine:
                 dead_band=wiring.dead_band,
             )
         self._paths = {handle: path for path, handle in self._handles.items()}
+
+    def take(self, mapped: MappedMachine, settings: MachineSettings | None) -> None:
+        """A new description and new rules at one moment: no command sees one without the other."""
+        self.envelope = Envelope() if settings is None else settings.envelope
+        self.interlocks = () if settings is None else tuple(settings.interlocks)
+        self.configured = settings is not None
+        self.present = True
+        self.describe(mapped)
 
     def check_described(self) -> None:
         """Raises TemporaryError for a machine that was never reached: nothing can be said of what it has."""
@@ -107,13 +119,7 @@ class LiveMachine:
     def skill(self, path: str) -> Skill:
         """By path, or by the capability that only one skill here has. Raises ConfigurationError."""
         self.check_described()
-        found = self._skills.get(path)
-        if found is None:
-            by_capability = [s for s in self._skills.values() if s.capability is not None and s.capability.iri == path]
-            if len(by_capability) != 1:
-                raise unknown("skill", path, self._skills, self.name)
-            found = by_capability[0]
-        return found
+        return skill_among(self._skills, path, self.name)
 
     def is_skill(self, name: str, path: str) -> bool:
         """Whether `name`, a path or the capability that only one skill here has, is the skill at `path`."""
@@ -177,6 +183,17 @@ def _name(point: StatePoint | None, good: Mapping[str, Any]) -> str | None:
     return None if point is None else point.name_among(good)
 
 
+def skill_among(skills: Mapping[str, Skill], path: str, where: str) -> Skill:
+    """By path, or by the capability that only one of them has. Raises ConfigurationError."""
+    found = skills.get(path)
+    if found is None:
+        by_capability = [s for s in skills.values() if s.capability is not None and s.capability.iri == path]
+        if len(by_capability) != 1:
+            raise unknown("skill", path, skills, where)
+        found = by_capability[0]
+    return found
+
+
 def unknown(what: str, path: str, known: Mapping[str, Any], where: str) -> ConfigurationError:
     """The error for a name that is not there, with what it may have meant."""
     if is_pattern(path):
@@ -189,18 +206,19 @@ def unknown(what: str, path: str, known: Mapping[str, Any], where: str) -> Confi
 
 
 class MachineTable:
-    """All machines by name. A watcher is called at each change with (machine, gone)."""
+    """All machines by name. A watcher is called at each change with (machine, gone); `gone` None: see `recheck`."""
 
     def __init__(self) -> None:
         self._machines: dict[str, LiveMachine] = {}
-        self._watchers: dict[Callable[[LiveMachine, bool], None], None] = {}
+        self._former: dict[str, LiveMachine] = {}
+        self._watchers: dict[Callable[[LiveMachine, bool | None], None], None] = {}
 
     def __iter__(self) -> Iterator[LiveMachine]:
         return iter(tuple(self._machines.values()))
 
     def get(self, name: str) -> LiveMachine:
         """Raises ConfigurationError with what it may have meant."""
-        found = self._machines.get(name)
+        found = self.find(name)
         if found is None:
             close = get_close_matches(name, list(self._machines), n=3, cutoff=0.4)
             have = f"the machines here are {', '.join(sorted(self._machines))}" if self._machines else "none is connected"
@@ -210,15 +228,17 @@ class MachineTable:
         return found
 
     def find(self, name: str) -> LiveMachine | None:
-        return self._machines.get(name)
+        """By its name; a machine that was renamed while the runtime runs answers to the former one too, so that whoever started
+        a job can still stop it."""
+        return self._machines.get(name) or self._former.get(name)
 
     def by_identity(self, identity: str) -> LiveMachine | None:
         return next((m for m in self._machines.values() if m.identity == identity), None)
 
-    def free_name(self, name: str) -> str:
-        """The name, or with `#2`, `#3` after it."""
+    def free_name(self, name: str, taken: Set[str] = frozenset()) -> str:
+        """The name, or with `#2`, `#3` after it. `taken` are others that it may not be."""
         candidate, number = name, 1
-        while candidate in self._machines:
+        while candidate in self._machines or candidate in taken:
             number += 1
             candidate = f"{name}#{number}"
         return candidate
@@ -227,7 +247,20 @@ class MachineTable:
         self._machines[machine.name] = machine
         self.changed(machine)
 
+    def rename(self, machines: Mapping[str, LiveMachine], take: Callable[[], None]) -> None:
+        """`take` gives these machines (by the names they go by now) new ones, all at one moment: names may be swapped."""
+        for name, machine in machines.items():
+            if self._machines.get(name) is machine:
+                del self._machines[name]
+                self._tell(machine, True)
+        take()
+        for name, machine in machines.items():
+            self._former[name] = machine
+        for machine in machines.values():
+            self.add(machine)
+
     def remove(self, machine: LiveMachine) -> None:
+        self._former = {name: other for name, other in self._former.items() if other is not machine}
         if self._machines.get(machine.name) is machine:
             del self._machines[machine.name]
             self._tell(machine, True)
@@ -235,11 +268,16 @@ class MachineTable:
     def changed(self, machine: LiveMachine) -> None:
         self._tell(machine, False)
 
-    def _tell(self, machine: LiveMachine, gone: bool) -> None:
+    def recheck(self) -> None:
+        """Who may see what may have changed: whoever watches looks again, and nobody is told what he knows."""
+        for machine in self:
+            self._tell(machine, None)
+
+    def _tell(self, machine: LiveMachine, gone: bool | None) -> None:
         for watcher in tuple(self._watchers):
             watcher(machine, gone)
 
-    def watch(self, watcher: Callable[[LiveMachine, bool], None]) -> Callable[[], None]:
+    def watch(self, watcher: Callable[[LiveMachine, bool | None], None]) -> Callable[[], None]:
         """Returns what ends it."""
         self._watchers[watcher] = None
         return lambda: self._watchers.pop(watcher, None) and None

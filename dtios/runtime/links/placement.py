@@ -1,6 +1,6 @@
 """Which of the machines found behind an endpoint is which: configured names, lasting identity, handles that stay."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 
 import structlog
@@ -10,8 +10,9 @@ from dtios.model.errors import ConfigurationError
 from dtios.model.machine import Machine, effective_on_owner_lost
 from dtios.runtime.configuration.config import MachineSettings
 from dtios.runtime.jobs.runner import JobRunner
+from dtios.runtime.links.limits import Fault, limit_faults
 from dtios.runtime.links.link import Link
-from dtios.runtime.links.machines import LiveMachine, MachineTable, unknown
+from dtios.runtime.links.machines import LiveMachine, MachineTable
 from dtios.runtime.links.observing import observed
 from dtios.runtime.links.states import StateWatch
 
@@ -29,9 +30,9 @@ class Placement:
         configured: Mapping[str, MachineSettings],
         table: MachineTable,
         jobs: JobRunner,
-        states: StateWatch | None = None,
+        states: StateWatch,
     ) -> None:
-        """`states` watches the machines' PackML states; None where nobody would look."""
+        """`states` watches the machines' PackML states, where some are configured; else nobody would look."""
         self._states = states
         self._url = url
         self._configured = dict(configured)
@@ -39,13 +40,6 @@ class Placement:
         self._jobs = jobs
         self._live: dict[str, LiveMachine] = {}
         self._expected: dict[str, LiveMachine] = {}
-
-    def expect(self, link: Link) -> None:
-        """Configured machines are known by name before they were ever reached: whoever looks sees that they are missing."""
-        for name in self._configured:
-            unseen = MappedMachine(Machine(name, self._url, f"{self._url}#{name}"), {}, {})
-            self._expected[name] = LiveMachine(unseen, link, described=False)
-            self._table.add(self._expected[name])
 
     @property
     def machines(self) -> list[LiveMachine]:
@@ -62,18 +56,102 @@ class Placement:
         for machine in (*self._expected.values(), *self._live.values()):
             self._table.changed(machine)
 
+    # --- before it was ever described ---
+
+    def expect(self, link: Link) -> None:
+        """Configured machines are known by name before they were ever reached: whoever looks sees that they are missing."""
+        for name in [name for name in self._expected if name not in self._configured]:
+            machine = self._expected.pop(name)
+            machine.present = False
+            self._table.remove(machine)
+        for name in self._configured:
+            if name not in self._expected:
+                unseen = MappedMachine(Machine(name, self._url, f"{self._url}#{name}"), {}, {})
+                self._expected[name] = LiveMachine(unseen, link, described=False)
+                self._table.add(self._expected[name])
+
+    # --- described ---
+
+    def faults(self, configured: Mapping[str, MachineSettings], found: Sequence[MappedMachine]) -> Iterator[Fault]:
+        """What is wrong with such a configuration of what was found; nothing is changed. Keys are those below `machines`."""
+        seen: dict[str, str] = {}
+        for name, settings in configured.items():
+            try:
+                mapped = _meant(found, name, settings, self._url)
+            except ConfigurationError as error:
+                yield (name, "machine"), error
+                continue
+            other = seen.setdefault(mapped.machine.identity, name)
+            if other != name:
+                twice = ConfigurationError(f"{other} is the same machine", where=f"machines.{name}", mend="leave one of them out")
+                yield (name, "machine"), twice
+            named = replace(mapped.machine, name=name)
+            yield from (((name, *place), error) for place, error in limit_faults(named, settings))
+
     async def place(self, link: Link, found: Sequence[MappedMachine], notes: Sequence[str]) -> None:
         """Take what was described (anew). Raises ConfigurationError where a configured machine cannot be told."""
-        names = self._names(found)
-        here = set()
-        for mapped in found:
-            name = names.get(mapped.machine.identity)
-            settings = self._configured.get(name) if name is not None else None
-            named = self._named(mapped, name, settings, notes)
-            here.add(named.machine.identity)
-            await self._put(link, named, settings)
+        for _, error in self.faults(self._configured, found):
+            raise error
+        names = {_meant(found, name, s, self._url).machine.identity: name for name, s in self._configured.items()}
+        fresh, renamed = self._take(link, self._all_named(found, names, notes), names)
+        for live in self._live.values():
+            if live.present:
+                if live not in fresh:
+                    self._table.changed(live)
+                await self._jobs.recover(live)
+        for live in renamed:
+            await self._jobs.store_name(live)
+        here = {mapped.machine.identity for mapped in found}
         await self._gone([m for identity, m in self._live.items() if identity not in here and m.present])
         await self._guard(link)
+        await link.refresh()
+
+    async def configure(
+        self, link: Link, configured: Mapping[str, MachineSettings], found: Sequence[MappedMachine] | None, notes: Sequence[str]
+    ) -> None:
+        """Other names and rules for the same machines. `found` None: they were not described yet."""
+        self._configured = dict(configured)
+        if found is None:
+            self.expect(link)
+        else:
+            await self.place(link, found, notes)
+
+    def coming_guards(self, configured: Mapping[str, MachineSettings], found: Sequence[MappedMachine]) -> list[int]:
+        """The signals that the interlocks of such a configuration look at, as far as they are known already."""
+        handles = []
+        for name, settings in configured.items():
+            mapped = _meant(found, name, settings, self._url)
+            live = self._live.get(mapped.machine.identity)
+            for interlock in settings.interlocks:
+                wiring = mapped.signals.get(interlock.signal)
+                if live is not None and wiring is not None and live.mapped.signals.get(interlock.signal) == wiring:
+                    handles.append(live.handle(interlock.signal))
+        return handles
+
+    def _take(
+        self, link: Link, found: Sequence[MappedMachine], names: Mapping[str, str]
+    ) -> tuple[list[LiveMachine], list[LiveMachine]]:
+        """All at one moment: nothing is awaited here. Returns those that were not known, and those of another name."""
+        known = [(self._live[m.machine.identity], m) for m in found if m.machine.identity in self._live]
+        renamed = {live.name: live for live, mapped in known if live.name != mapped.machine.name}
+
+        def take() -> None:
+            for live, mapped in known:
+                live.take(mapped, self._configured.get(names.get(mapped.machine.identity, "")))
+
+        for name in set(names.values()) & self._expected.keys():
+            del self._expected[name]
+        self._table.rename(renamed, take)
+        for live in renamed.values():
+            self._jobs.renamed(live)
+        return [self._new(link, m, names) for m in found if m.machine.identity not in self._live], list(renamed.values())
+
+    def _new(self, link: Link, mapped: MappedMachine, names: Mapping[str, str]) -> LiveMachine:
+        live = LiveMachine(mapped, link)
+        live.take(mapped, self._configured.get(names.get(live.identity, "")))
+        self._live[live.identity] = live
+        self._table.add(live)
+        return live
 
     async def _gone(self, missing: Sequence[LiveMachine]) -> None:
         """Others may stand at their addresses now: nothing is sent there any more, and their jobs are Unknown."""
@@ -84,42 +162,17 @@ class Placement:
             if self._table.find(machine.name) is not machine:  # another has its name
                 del self._live[machine.identity]
 
-    async def _put(self, link: Link, mapped: MappedMachine, settings: MachineSettings | None) -> None:
-        live = self._live.get(mapped.machine.identity)
-        if live is None:
-            if settings is None:
-                free = self._table.free_name(mapped.machine.name)
-                mapped = replace(mapped, machine=replace(mapped.machine, name=free))
-            envelope = None if settings is None else settings.envelope
-            live = LiveMachine(mapped, link, envelope, () if settings is None else tuple(settings.interlocks))
-            self._check_limits(live)
-            self._live[mapped.machine.identity] = live
-            self._expected.pop(live.name, None)
-            self._table.add(live)
-            await self._jobs.recover(live)
-        else:
-            live.present = True
-            live.describe(replace(mapped, machine=replace(mapped.machine, name=live.name)))
-            self._table.changed(live)
-            self._check_limits(live)
-            await self._jobs.recover(live)
-
-    def _names(self, found: Sequence[MappedMachine]) -> dict[str, str]:
-        """identity -> configured name."""
-        names: dict[str, str] = {}
-        for name, settings in self._configured.items():
-            fitting = [m for m in found if _is_meant(m, name, settings.machine, len(found))]
-            if len(fitting) != 1:
-                have = ", ".join(m.machine.name for m in found) or "none"
-                which = f"no machine {settings.machine!r}" if settings.machine else "no single machine"
-                raise ConfigurationError(
-                    f"{which} stands behind {self._url}", where=f"machines.{name}", mend=f"say machine: one of {have}"
-                )
-            names[fitting[0].machine.identity] = name
-        return names
+    def _all_named(self, found: Sequence[MappedMachine], names: Mapping[str, str], notes: Sequence[str]) -> list[MappedMachine]:
+        taken = set(self._configured)
+        named = []
+        for mapped in found:
+            name = names.get(mapped.machine.identity) or self._own_name(mapped.machine, taken)
+            taken.add(name)
+            named.append(self._named(mapped, name, self._configured.get(name), notes))
+        return named
 
     @staticmethod
-    def _named(mapped: MappedMachine, name: str | None, settings: MachineSettings | None, notes: Sequence[str]) -> MappedMachine:
+    def _named(mapped: MappedMachine, name: str, settings: MachineSettings | None, notes: Sequence[str]) -> MappedMachine:
         machine = mapped.machine
         wanted = {} if settings is None else settings.on_owner_lost
         skills = tuple(
@@ -127,30 +180,21 @@ class Placement:
             for s in machine.skills
         )
         said = tuple(dict.fromkeys([*machine.notes, *notes]))
-        named = replace(mapped, machine=replace(machine, name=name or machine.name, skills=skills, notes=said))
+        named = replace(mapped, machine=replace(machine, name=name, skills=skills, notes=said))
         return named if settings is None else observed(named, settings)
 
-    def _check_limits(self, live: LiveMachine) -> None:
-        """An envelope or interlock for what is not there guards nothing: that must not pass silently."""
-        for path in live.envelope.signals:
-            live.signal(path)
-        for path, parameters in live.envelope.skills.items():
-            known = live.skill(path).parameters
-            for name in parameters:
-                if name not in known.get("properties", {}) and not known.get("additionalProperties"):
-                    raise unknown("parameter", name, known.get("properties", {}), f"{live.name} {path}")
-        for interlock in live.interlocks:
-            live.signal(interlock.signal)
-            for path in interlock.skills:
-                live.skill(path)
-            for path in interlock.writes:
-                live.signal(path)
+    def _own_name(self, machine: Machine, taken: Set[str]) -> str:
+        """One that nobody names keeps what it is called, unless that was a configured name."""
+        live = self._live.get(machine.identity)
+        if live is not None and not live.configured and live.name not in taken:
+            return live.name
+        return self._table.free_name(machine.name, taken)
 
     async def _guard(self, link: Link) -> None:
         """Interlock and state signals are always subscribed, so that their present reading is there without waiting."""
         machines = self._live.values()
         wanted = {machine.handle(interlock.signal): None for machine in machines for interlock in machine.interlocks}
-        if self._states is not None:
+        if self._configured:
             wanted |= dict.fromkeys(self._states.handles(machines))
         await link.guard(list(wanted))
 
@@ -163,8 +207,17 @@ class Placement:
         self._expected.clear()
 
 
-def _is_meant(mapped: MappedMachine, name: str, wanted: str | None, found: int) -> bool:
-    machine = mapped.machine
+def _meant(found: Sequence[MappedMachine], name: str, settings: MachineSettings, url: str) -> MappedMachine:
+    """The machine that a configured name is for. Raises ConfigurationError."""
+    fitting = [m for m in found if _is_meant(m.machine, name, settings.machine, len(found))]
+    if len(fitting) != 1:
+        have = ", ".join(m.machine.name for m in found) or "none"
+        which = f"no machine {settings.machine!r}" if settings.machine else "no single machine"
+        raise ConfigurationError(f"{which} stands behind {url}", where=f"machines.{name}", mend=f"say machine: one of {have}")
+    return fitting[0]
+
+
+def _is_meant(machine: Machine, name: str, wanted: str | None, found: int) -> bool:
     if wanted is not None:
         return wanted in (machine.name, machine.path, machine.identity)
     return found == 1 or machine.name == name

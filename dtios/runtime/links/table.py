@@ -1,26 +1,34 @@
 """All connections of the runtime: configured ones for as long as they are configured, others while somebody uses them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.to_thread
 import structlog
 from anyio.abc import TaskGroup
 from pydantic import ValidationError
 
 from dtios.mapping.facts import BrowseFacts
+from dtios.mapping.mapped import MappedMachine
 from dtios.mapping.matcher import map_machines
 from dtios.mapping.profiles.library import ProfileLibrary
 from dtios.model.errors import ConfigurationError, TemporaryError
+from dtios.model.job import JobIdentity, JobState
 from dtios.runtime.configuration.config import MachineSettings
+from dtios.runtime.configuration.plan import LinkChange
+from dtios.runtime.configuration.setup import Key, LinkSetup, link_key, normal_url
 from dtios.runtime.data.router import Router
 from dtios.runtime.jobs.runner import JobRunner
 from dtios.runtime.links.conditions import ConditionBoard
 from dtios.runtime.links.discovery import discover
+from dtios.runtime.links.limits import Fault
 from dtios.runtime.links.link import Link
 from dtios.runtime.links.machines import LiveMachine, MachineTable
 from dtios.runtime.links.placement import Placement
+from dtios.runtime.links.readings import first_readings
 from dtios.runtime.links.results import ResultBoard
 from dtios.runtime.links.states import StateWatch
 from dtios.runtime.links.telling import Telling
@@ -34,23 +42,21 @@ __all__ = ["LinkTable"]
 log = structlog.get_logger("dtios.links")
 
 
-Key = tuple[str, str | None]
-"""(URL, user): one session for each endpoint and identity."""
-
-
 class _Held:
-    """A link, who needs it, and what stands behind it."""
+    """A link, who needs it, and what stands behind it. `setup` None: not configured. `facts` are those last browsed."""
 
-    def __init__(
-        self, link: Link, scope: anyio.CancelScope, placement: Placement, settings: ConnectionSettings, profiles: ProfileLibrary
-    ) -> None:
+    def __init__(self, link: Link, placement: Placement, settings: ConnectionSettings, profiles: ProfileLibrary) -> None:
         self.link = link
-        self.profiles = profiles
-        self.scope = scope
         self.placement = placement
         self.settings = settings
+        self.profiles = profiles
+        self.configured = False
+        self.facts: BrowseFacts | None = None
+        self.scope = anyio.CancelScope()
         self.users = 0
         self.ended = anyio.Event()
+        self.still = anyio.Lock()
+        """Held while its machines are placed: what was tried out is still so when it is done."""
 
 
 class LinkTable:
@@ -80,21 +86,88 @@ class LinkTable:
         self._home = home
         self._held: dict[Key, _Held] = {}
 
-    def configure(self, url: str, machines: Mapping[str, MachineSettings], profiles: ProfileLibrary) -> Link:
-        """Connect to an endpoint for as long as it stays configured. Raises ConfigurationError."""
-        settings: dict[str, Any] = {}
-        for name, machine in machines.items():
-            if settings and machine.settings and machine.settings != settings:
-                raise ConfigurationError(
-                    "the machines behind one endpoint share its connection settings", where=f"machines.{name}",
-                    mend="give the same settings, or give them once",
-                )  # fmt: skip
-            settings = settings or dict(machine.settings)
-        held = self._connect(url, self._settings(url, settings), profiles, machines)
+    # --- configured ---
+
+    async def configure(self, setup: LinkSetup) -> None:
+        """Connect to an endpoint for as long as it stays configured; one that somebody has open already goes on."""
+        held = self._held.get(setup.key)
+        if held is not None:
+            held.users += 1
+            held.configured = True
+            held.link.events.want()
+            async with held.still:
+                await self._apply(held, LinkChange(setup.key, setup, reconnects=held.settings != setup.settings, profiles=True))
+            return
+        held = self._connect(setup.url, setup.settings, setup.profiles, setup.machines, setup.adapter)
         held.users += 1
         held.link.events.want()
+        held.configured = True
         held.placement.expect(held.link)
-        return held.link
+
+    @asynccontextmanager
+    async def still(self, keys: Iterable[Key]) -> AsyncIterator[None]:
+        """Nothing is placed anew behind these links meanwhile."""
+        async with AsyncExitStack() as stack:
+            for key in sorted(keys, key=repr):
+                if key in self._held:
+                    await stack.enter_async_context(self._held[key].still)
+            yield
+
+    async def faults(self, change: LinkChange) -> list[Fault]:
+        """What is wrong with it, by the facts that are held. Keys are those below `machines`. Called inside `still`."""
+        held = self._held[change.key]
+        known = held.facts is not None and not change.adapter
+        found = await self._mapped(held, change) if known else None
+        faults = [] if found is None else list(held.placement.faults(change.setup.machines, found))
+        return faults or list(_job_faults(held.placement.machines, found, self._jobs, reconnects=change.reconnects))
+
+    async def change(self, change: LinkChange) -> None:
+        """Make a link what it shall be, touching nothing else. Called inside `still`, when there are no `faults`."""
+        held = self._held[change.key]
+        await self._apply(held, change)
+        if change.key != change.setup.key:  # another user's session now
+            self._held[change.setup.key] = self._held.pop(change.key)
+
+    async def _apply(self, held: _Held, change: LinkChange) -> None:
+        setup, link = change.setup, held.link
+        if change.adapter:
+            held.facts = None
+        found = None if held.facts is None else await self._mapped(held, change)
+        held.profiles, held.settings = setup.profiles, setup.settings
+        if found is not None and link.online:
+            ahead = held.placement.coming_guards(setup.machines, found)
+            await link.guard(list(dict.fromkeys([*link.guarded, *ahead])))
+            await first_readings(self._router, ahead, self._clock)
+        notes = () if held.facts is None else held.facts.notes
+        await held.placement.configure(link, setup.machines, found, notes)
+        self._conditions.renamed(held.placement.machines)
+        link.events.reconsider()
+        if change.told:
+            link.reconfigure(setup.settings)
+        if change.reconnects:
+            link.replace(self._registry.adapter(setup.adapter).connect(setup.url, setup.settings, self._home))
+        elif not link.online:
+            await link.retry()  # what kept it from coming up may be mended
+
+    async def _mapped(self, held: _Held, change: LinkChange) -> list[MappedMachine]:
+        """In a thread: with many nodes it takes long, and the values of others go on meanwhile."""
+        assert held.facts is not None
+        return await anyio.to_thread.run_sync(map_machines, held.facts, change.setup.profiles)
+
+    async def drop(self, key: Key) -> None:
+        """No longer configured: its jobs are seen to, and it ends unless somebody else has it open."""
+        held = self._held.get(key)
+        if held is None or not held.configured:
+            return
+        for machine in held.placement.machines:
+            await self._jobs.let_go(machine)
+        if held.users > 1:
+            async with held.still:
+                found = None if held.facts is None else map_machines(held.facts, held.profiles)
+                await held.placement.configure(held.link, {}, found, ())
+        held.configured = False
+        held.link.events.release()
+        await self.close(held.link)
 
     async def open(
         self,
@@ -133,13 +206,13 @@ class LinkTable:
                 held.link.progress.discard(progress)
         return held.link
 
-    async def close(self, link: Link, *, all_uses: bool = False) -> None:
-        """One use less; the last one ends the link, its session closed and its machines gone. `all_uses`: at once."""
+    async def close(self, link: Link) -> None:
+        """One use less; the last one ends the link, its session closed and its machines gone."""
         key, held = next(((k, h) for k, h in self._held.items() if h.link is link), (None, None))
         if key is None or held is None:
             return
         held.users -= 1
-        if held.users <= 0 or all_uses:
+        if held.users <= 0:
             del self._held[key]
             with anyio.CancelScope(shield=True):
                 held.scope.cancel()
@@ -148,10 +221,6 @@ class LinkTable:
             self._conditions.forget(link)
             await held.placement.remove()
             link.forget_all()
-
-    def find(self, url: str, user: str | None) -> Link | None:
-        held = self._held.get((_normal(url), user))
-        return None if held is None else held.link
 
     def machines(self, link: Link) -> list[LiveMachine]:
         """The machines behind a link, in the order they were found."""
@@ -164,8 +233,8 @@ class LinkTable:
     def _find(self, url: str, settings: Mapping[str, Any]) -> _Held | None:
         """Who says nothing of an identity takes the connection there is."""
         if "user" in settings:
-            return self._held.get((_normal(url), settings["user"]))
-        return next((h for (at, _), h in self._held.items() if at == _normal(url)), None)
+            return self._held.get((normal_url(url), settings["user"]))
+        return next((h for (at, _), h in self._held.items() if at == normal_url(url)), None)
 
     async def discover(self, hint: str, limit: float, progress: Progress) -> list[dict[str, Any]]:
         """See `dtios.runtime.links.discovery`."""
@@ -183,29 +252,35 @@ class LinkTable:
             ) from None
 
     def _connect(
-        self, url: str, checked: ConnectionSettings, profiles: ProfileLibrary, machines: Mapping[str, MachineSettings]
+        self,
+        url: str,
+        settings: ConnectionSettings,
+        profiles: ProfileLibrary,
+        machines: Mapping[str, MachineSettings],
+        adapter: str | None = None,
     ) -> _Held:
-        connection = self._registry.adapter_for(url).connect(url, checked, self._home)
-        states = StateWatch(url, self._machines, self._router, self._clock) if machines else None
+        found = self._registry.adapter_for(url) if adapter is None else self._registry.adapter(adapter)
+        connection = found.connect(url, settings, self._home)
+        states = StateWatch(url, self._machines, self._router, self._clock)
         placement = Placement(url, machines, self._machines, self._jobs, states)
 
         async def described(link: Link, facts: BrowseFacts) -> None:
-            found = map_machines(facts, profiles)
-            await placement.place(link, found, facts.notes)
+            async with held.still:
+                held.facts = facts
+                await placement.place(link, map_machines(facts, held.profiles), facts.notes)
             link.events.reconsider()
 
         link = Link(url, connection, self._router, described, self._clock)
+        held = _Held(link, placement, settings, profiles)
         link.on_change(placement.changed)
         link.events.listener = Telling(link, placement, self._conditions, self._results)
-        held = _Held(link, anyio.CancelScope(), placement, checked, profiles)
-        self._held[_normal(url), checked.user] = held
+        self._held[link_key(url, settings.user)] = held
 
         async def run() -> None:
             try:
                 with held.scope:
                     async with anyio.create_task_group() as around:
-                        if states is not None:
-                            around.start_soon(states.run, name=f"states {url}")
+                        around.start_soon(states.run, name=f"states {url}")
                         await link.run()
             finally:
                 held.ended.set()
@@ -223,5 +298,20 @@ class LinkTable:
                     continue  # its health says so; the supervisor goes on trying
 
 
-def _normal(url: str) -> str:
-    return url.rstrip("/").lower() if "?" not in url else url
+def _job_faults(
+    machines: Iterable[LiveMachine], found: Sequence[MappedMachine] | None, jobs: JobRunner, *, reconnects: bool
+) -> Iterator[Fault]:
+    """A job that is under way would be lost sight of. `found` None: not known yet."""
+    skills = {mapped.machine.identity: mapped.skills.keys() for mapped in found or ()}
+    for machine in machines:
+        for job in jobs.on(machine):
+            name = job.view.job
+            mend = f"wait for its end, or stop it: `dtios job stop {name}`"
+            if found is not None and job.view.skill not in skills.get(machine.identity, ()):
+                yield (
+                    (machine.name,),
+                    TemporaryError(f"its job {name} is {job.view.state}, and {job.view.skill} would be gone", mend=mend),
+                )
+            elif reconnects and job.identity is JobIdentity.NONE and job.view.state is not JobState.UNKNOWN:
+                why = "the machine keeps no record of it: connecting anew would lose it"
+                yield (machine.name,), TemporaryError(f"its job {name} is {job.view.state}, and {why}", mend=mend)

@@ -19,7 +19,7 @@ from dtios.sdk.adapter import ConditionCommand
 from dtios.sdk.client import Client
 from dtios.sdk.observing import command_condition, conditions
 from dtios.testing import MemoryServer, method_machine
-from tests.runtimes import client_of, running
+from tests.runtimes import client_of, running, with_apps
 
 HOT = Condition("", "hot", "Motor", "too hot", 700, active=True, acknowledged=False, confirmed=False, name="HotAlarm")
 LOW = Condition("", "low", "Tank", "level is low", 200, active=True, acknowledged=False, name="LowAlarm")
@@ -34,7 +34,7 @@ async def press(
         running(state, server, machines={"press": {"endpoint": server.url, **settings}}) as runtime,
     ):
         if apps is not None:
-            runtime.config = runtime.config.model_validate({**runtime.config.model_dump(), "apps": apps})
+            with_apps(runtime, apps)
         async with client_of(runtime, principal) as client:
             yield server, runtime, client
 

@@ -11,7 +11,7 @@ from dtios.model.errors import ConfigurationError, RefusedError, TemporaryError
 from dtios.runtime.core import Runtime
 from dtios.sdk.client import Client
 from dtios.testing import MemoryServer, method_machine, packml_machine
-from tests.runtimes import client_of, running
+from tests.runtimes import client_of, running, with_apps
 
 
 @asynccontextmanager
@@ -23,7 +23,7 @@ async def filler(
         running(state, server, machines={"filler": {"endpoint": "memory:filler", **settings}}) as runtime,
     ):
         if apps is not None:
-            runtime.config = runtime.config.model_validate({**runtime.config.model_dump(), "apps": apps})
+            with_apps(runtime, apps)
         async with client_of(runtime, principal) as client:
             yield server, runtime, client
 
@@ -245,7 +245,7 @@ async def test_stop_needs_only_the_stop_grant(tmp_path: Path) -> None:
             },
         ) as runtime,
     ):
-        runtime.config = runtime.config.model_validate({**runtime.config.model_dump(by_alias=True), "apps": apps})
+        with_apps(runtime, apps)
         async with (
             client_of(runtime, "runner") as runner,
             client_of(runtime, "guard") as guard,

@@ -14,7 +14,7 @@ from dtios.model.job import JobState, JobVerb
 from dtios.runtime.core import Runtime
 from dtios.sdk.client import Client
 from dtios.testing import MemoryServer, job_order_machine, method_machine, packml_machine
-from tests.runtimes import client_of, running
+from tests.runtimes import client_of, running, with_apps
 
 PRODUCE = "urn:dtios:capability:produce"
 
@@ -101,7 +101,7 @@ async def test_who_may_only_look_takes_no_job_over(tmp_path: Path) -> None:
     server = method_machine("f", duration=0.5)
     async with at(tmp_path, server) as (runtime, looker):
         apps = {"watcher": {"grants": [{"machine": "m"}]}}
-        runtime.config = runtime.config.model_validate({**runtime.config.model_dump(), "apps": apps})
+        with_apps(runtime, apps)
         async with client_of(runtime) as owner:
             await owner.start("m", "Fill", {"Volume": 2.0}, job="a")
             await until(looker, "a", JobState.RUNNING)
