@@ -25,6 +25,12 @@ class SkillBinding(ABC):
     identity: ClassVar[JobIdentity]
 
     @property
+    def inferred_from(self) -> frozenset[str] | None:
+        """With inferable identity: the addresses of the points that tell whether a job runs. Skills of a machine that share one
+        run one job at a time. None: the state of the whole machine tells."""
+        return None
+
+    @property
     @abstractmethod
     def verbs(self) -> frozenset[JobVerb]:
         """What can be asked of a job, given the methods and commands that this machine really has. START always."""

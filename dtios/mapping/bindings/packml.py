@@ -4,7 +4,6 @@ The machine keeps no id of a job: what runs now cannot be told apart from what s
 A job is therefore found again only by the state that the unit is in.
 """
 
-import math
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, ClassVar, Final
 
@@ -12,6 +11,7 @@ import anyio
 
 from dtios.mapping.bindings.arguments import ASKED
 from dtios.mapping.bindings.base import Report, SkillBinding
+from dtios.mapping.bindings.following import Meaning, first_state, follow, unknown
 from dtios.mapping.bindings.packml_points import (
     CallPoint,
     Commands,
@@ -21,14 +21,13 @@ from dtios.mapping.bindings.packml_points import (
     StateReader,
     descriptor,
 )
+from dtios.mapping.bindings.variables import result_schema, with_results
 from dtios.mapping.points import Change, Points
 from dtios.mapping.skills.schema import object_schema, schema_of
 from dtios.model.datatypes import ValueType
-from dtios.model.errors import RefusedError, TemporaryError
+from dtios.model.errors import RefusedError
 from dtios.model.job import JobIdentity, JobOrder, JobOutcome, JobState, JobSubstate, JobVerb
 from dtios.model.packml import PackMLCommand, PackMLState, allowed_commands
-from dtios.model.status import BAD_NO_COMMUNICATION
-from dtios.model.wire import to_json
 
 __all__ = ["PackMLBinding"]
 
@@ -55,6 +54,7 @@ _FINAL_STATES: Final[dict[PackMLState, tuple[JobState, JobSubstate | None]]] = {
 _ENDING: Final = frozenset({_S.Stopping, _S.Aborting})
 _PASSED: Final = frozenset({_S.Idle, _S.Resetting, _S.Clearing})
 """States in which no job runs any more, and which do not say how it ended."""
+_MEANING: Final = Meaning(_S.Idle, _OPEN_STATES, _FINAL_STATES, _ENDING, _PASSED)
 
 _STOPPING: Final = frozenset({JobVerb.STOP, JobVerb.ABORT})
 _VERBS: Final = {JobVerb.PAUSE: _C.HOLD, JobVerb.RESUME: _C.UNHOLD, JobVerb.STOP: _C.STOP, JobVerb.ABORT: _C.ABORT}
@@ -99,7 +99,7 @@ class PackMLBinding(SkillBinding):
             [p.name for p in asked if p.required],
             open=_OPEN if takes_descriptors and not self._known else False,
         )
-        self._results = object_schema({r.name: schema_of(r.type) for r in self._points})
+        self._results = result_schema(self._points)
 
     @property
     def verbs(self) -> frozenset[JobVerb]:
@@ -121,17 +121,17 @@ class PackMLBinding(SkillBinding):
             await self._until_idle(order, points, reader, changes)
             await self._hand_over(given, points)
             await self._commands.give(_C.START, points, state=_S.Idle, first=descriptors)
-            return await self._follow(order, points, report, reader, changes)
+            return await self._follow(points, report, reader, changes)
 
     async def resume(self, order: JobOrder, points: Points, report: Report) -> JobOutcome:
         """Running or held: followed on. Complete, Stopped, Aborted: the end of it. Any other state: Unknown."""
         reader = StateReader(self._levels)
         async with points.watch(reader.addresses) as changes:
-            if not await self._first_state(reader, changes):
-                return _unknown(f"the unit does not tell its state ({reader.shown})")
+            if not await first_state(reader, changes, APPEAR):
+                return unknown(f"the unit does not tell its state ({reader.shown})")
             if reader.state is _S.Idle:
-                return _unknown("the unit is Idle: the job has ended, or it never started")
-            return await self._follow(order, points, report, reader, changes)
+                return unknown("the unit is Idle: the job has ended, or it never started")
+            return await self._follow(points, report, reader, changes)
 
     async def command(self, verb: JobVerb, order: JobOrder, points: Points) -> None:
         reader = await self._read(points)
@@ -224,84 +224,6 @@ class PackMLBinding(SkillBinding):
 
     # --- until the end -------------------------------------------------------------------------------------------------------
 
-    async def _first_state(self, reader: StateReader, changes: AsyncIterator[Change]) -> bool:
-        with anyio.move_on_after(APPEAR) as patience:
-            async for address, reading in changes:
-                reader.take(address, reading)
-                if reader.state is not None:
-                    return True
-                lost = reading.status == BAD_NO_COMMUNICATION
-                patience.deadline = math.inf if lost else min(patience.deadline, anyio.current_time() + APPEAR)
-        return False
-
-    async def _follow(
-        self, order: JobOrder, points: Points, report: Report, reader: StateReader, changes: AsyncIterator[Change]
-    ) -> JobOutcome:
-        """A state that cannot be told (connection lost, a number nobody named) is waited out."""
-        run = _Run(report)
-        with anyio.move_on_after(APPEAR) as appearing:
-            done = await run.take(reader.state)
-            while not done:
-                if run.begun:
-                    appearing.deadline = math.inf
-                try:
-                    address, reading = await anext(changes)
-                except StopAsyncIteration:
-                    return _unknown("the machine stopped telling its state")
-                reader.take(address, reading)
-                if reader.state is None and not reading.is_good:
-                    run.lost = True
-                    if reading.status == BAD_NO_COMMUNICATION:
-                        appearing.deadline = math.inf
-                if reading.status != BAD_NO_COMMUNICATION:  # late only while there is a connection to hear it on
-                    appearing.deadline = min(appearing.deadline, anyio.current_time() + APPEAR)
-                done = await run.take(reader.state)
-        if not run.ended:
-            shown = "never left Idle" if reader.state is _S.Idle else f"does not tell its state ({reader.shown})"
-            return _unknown(run.reason or f"the unit took Start, but {shown}")
-        return await self._outcome(run.ended, points)
-
-    async def _outcome(self, ended: tuple[JobState, JobSubstate | None], points: Points) -> JobOutcome:
-        if not self._points:
-            return JobOutcome(*ended)
-        try:
-            readings = await points.read([r.address for r in self._points])
-        except TemporaryError as error:
-            return JobOutcome(*ended, reason=f"the results could not be read: {error}")
-        results = {
-            r.name: to_json(reading.value, r.type) for r, reading in zip(self._points, readings, strict=True) if reading.is_good
-        }
-        missing = ", ".join(r.name for r in self._points if r.name not in results)
-        return JobOutcome(*ended, results, f"the machine gave no good value of {missing}" if missing else "")
-
-
-class _Run:
-    """One run as its states tell it."""
-
-    def __init__(self, report: Report) -> None:
-        self._report = report
-        self._told: tuple[JobState, JobSubstate | None] | None = None
-        self.begun = False
-        self.lost = False
-        self.ended: tuple[JobState, JobSubstate | None] | None = None
-        self.reason = ""
-
-    async def take(self, state: PackMLState | None) -> bool:
-        """True when it is over."""
-        if state is None or (state is _S.Idle and not self.begun and not self.lost):
-            return False
-        if state in _PASSED:
-            self.reason = f"the unit is in {state.name} again, and the end of the job was not seen"
-            return True
-        self.begun = True
-        if state in _FINAL_STATES:
-            self.ended = _FINAL_STATES[state]
-            return True
-        if state not in _ENDING and _OPEN_STATES[state] != self._told:
-            self._told = _OPEN_STATES[state]
-            await self._report(*self._told)
-        return False
-
-
-def _unknown(reason: str) -> JobOutcome:
-    return JobOutcome(JobState.UNKNOWN, reason=reason)
+    async def _follow(self, points: Points, report: Report, reader: StateReader, changes: AsyncIterator[Change]) -> JobOutcome:
+        outcome = await follow(_MEANING, reader, changes, report, APPEAR)
+        return outcome if outcome.state is JobState.UNKNOWN else await with_results(outcome, self._points, points)

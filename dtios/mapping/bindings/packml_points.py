@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from dtios.mapping.bindings.arguments import ASKED, exact
 from dtios.mapping.bindings.job_order_data import empty, eu_information
+from dtios.mapping.bindings.variables import CallPoint, ResultPoint, WritePoint
 from dtios.mapping.points import Points
 from dtios.mapping.state_names import INNER, look_up
 from dtios.model.datatypes import BuiltinType, ValueType
@@ -88,21 +89,6 @@ class StateReader:
 
 
 @dataclass(frozen=True, slots=True)
-class CallPoint:
-    """A method of an object."""
-
-    owner: str
-    method: str
-    inputs: tuple[ValueType, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class WritePoint:
-    address: str
-    type: ValueType
-
-
-@dataclass(frozen=True, slots=True)
 class Commands:
     """Methods by command; or CntrlCmd, with CmdChangeRequest where the machine waits for one."""
 
@@ -170,12 +156,3 @@ class PackMLParameter:
 def descriptor(number: int, name: str, value: float, unit: Unit | None = None) -> Record:
     """OPC 30050 PackMLDescriptorDataType."""
     return Record("PackMLDescriptorDataType", {"ID": number, "Name": name, "Unit": eu_information(unit), "Value": float(value)})
-
-
-@dataclass(frozen=True, slots=True)
-class ResultPoint:
-    """A variable that is read when the job is over."""
-
-    name: str
-    address: str
-    type: ValueType

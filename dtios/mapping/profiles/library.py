@@ -12,7 +12,7 @@ from dtios.mapping.paths import ANY_NAMESPACE, parse_name, parse_path
 from dtios.mapping.profiles.file import parse_profile, read_profile
 from dtios.mapping.profiles.profile import Profile, SignalRule, StateRules
 from dtios.mapping.profiles.results import ResultEventRule
-from dtios.mapping.profiles.skills import JobOrderRule, MethodRule, PackMLRule, SkillRule
+from dtios.mapping.profiles.skills import PackMLRule, SkillRule
 from dtios.model.errors import ConfigurationError
 from dtios.model.values import QualifiedName
 
@@ -168,7 +168,7 @@ def _merge_results(parent: tuple[ResultEventRule, ...], child: tuple[ResultEvent
 
 
 def _target(rule: SkillRule) -> tuple[str, str]:
-    return rule.binding, rule.method if isinstance(rule, MethodRule) else rule.at
+    return rule.binding, rule.target
 
 
 def _merge_skills(parent: tuple[SkillRule, ...], child: tuple[SkillRule, ...]) -> tuple[SkillRule, ...]:
@@ -187,14 +187,7 @@ def _merge_skills(parent: tuple[SkillRule, ...], child: tuple[SkillRule, ...]) -
 
 
 def _over_skill(parent: SkillRule, child: SkillRule) -> SkillRule:
-    merged = _over(parent, child)
-    update: dict[str, Any] = {
-        "parameters": {**parent.parameters, **child.parameters},
-        "results": {**parent.results, **child.results},
-    }
-    if isinstance(parent, PackMLRule) and isinstance(child, PackMLRule):
-        update["commands"] = {**parent.commands, **child.commands}
-    return merged.model_copy(update=update)
+    return _over(parent, child).model_copy(update=child.over(parent) if type(parent) is type(child) else {})
 
 
 # --- checked once, when loaded -----------------------------------------------------------------------------------------------
@@ -246,7 +239,8 @@ def _check_asked(rule: ResultEventRule, profile: LoadedProfile) -> None:
 def _types(rules: Profile) -> Iterable[str]:
     if rules.match is not None:
         yield from (t for t in (rules.match.type, rules.match.name, *(c.type for c in rules.match.children)) if t)
-    yield from (s.responses_type for s in rules.skills if isinstance(s, JobOrderRule) and s.responses_type)
+    for skill in rules.skills:
+        yield from skill.types()
     yield from (r.event for r in rules.results)
 
 
@@ -260,16 +254,6 @@ def _paths(rules: Profile) -> Iterable[str]:
     for state in (rules.state.packml, rules.state.unit_mode) if rules.state is not None else ():
         yield from state.paths if state is not None else ()
     for skill in rules.skills:
-        yield from _skill_paths(skill)
+        yield from skill.paths()
     for result in rules.results:
         yield from (*result.fields, *result.paths)
-
-
-def _skill_paths(skill: SkillRule) -> Iterable[str]:
-    yield _target(skill)[1]
-    yield from (p for rule in skill.parameters.values() for p in (rule.path, rule.call) if p)
-    yield from (rule.path for rule in skill.results.values() if rule.path)
-    if isinstance(skill, JobOrderRule) and skill.responses:
-        yield skill.responses
-    if isinstance(skill, PackMLRule):
-        yield from (*skill.states, *skill.commands.values(), *(p for p in (skill.command, skill.change_request) if p))

@@ -4,12 +4,13 @@ from typing import Any
 
 from dtios.mapping.bindings.arguments import ASKED
 from dtios.mapping.bindings.packml import PackMLBinding
-from dtios.mapping.bindings.packml_points import CallPoint, Commands, PackMLParameter, ResultPoint, StateLevel, WritePoint
-from dtios.mapping.facts import Node, NodeKind
+from dtios.mapping.bindings.packml_points import Commands, PackMLParameter, StateLevel
+from dtios.mapping.facts import Node
 from dtios.mapping.layout import Entry
 from dtios.mapping.profiles.skills import PackMLRule, ParameterRule
-from dtios.mapping.skills.methods import argument_names, owner_of
+from dtios.mapping.skills.methods import argument_names
 from dtios.mapping.skills.parts import BuiltSkill, NotBuilt, Place, finish, limits
+from dtios.mapping.skills.variables import call_point, method_at, result, variable, write_point
 from dtios.mapping.state_names import PACKML_STATES
 from dtios.model.datatypes import BuiltinType, ValueType
 from dtios.model.packml import PackMLCommand
@@ -26,9 +27,9 @@ def packml_skill(rule: PackMLRule, place: Place) -> BuiltSkill:
     """Raises NotBuilt for a unit that does not show its state or cannot be started."""
     entry = place.need(rule.at)
     states = {**(rule.state_names or PACKML_STATES)}
-    levels = [StateLevel(_variable(place, path).node.address, states) for path in rule.states]
+    levels = [StateLevel(variable(place, path).node.address, states) for path in rule.states]
     methods: dict[str, Entry] = {
-        name: found for name, path in rule.commands.items() if (found := _method(place, path)) is not None
+        name: found for name, path in rule.commands.items() if (found := method_at(place, path)) is not None
     }
     if rule.command is None and "Start" not in methods:
         raise NotBuilt(f"there is no method {rule.commands.get('Start')} to start it with")
@@ -36,7 +37,7 @@ def packml_skill(rule: PackMLRule, place: Place) -> BuiltSkill:
         levels,
         _commands(rule, place, methods),
         [_parameter(name, given, place) for name, given in rule.parameters.items()],
-        [_result(name, given.path, place) for name, given in rule.results.items()],
+        [result(name, given, place) for name, given in rule.results.items()],
         reset_before_start=rule.reset_before_start,
         takes_descriptors="Start" in methods and _takes_descriptors(methods["Start"].node),
     )
@@ -52,40 +53,14 @@ def packml_skill(rule: PackMLRule, place: Place) -> BuiltSkill:
     )
 
 
-def _method(place: Place, path: str) -> Entry | None:
-    found = place.find(path)
-    return found if found is not None and found.node.kind is NodeKind.METHOD else None
-
-
-def _variable(place: Place, path: str) -> Entry:
-    found = place.need(path)
-    if found.node.kind is not NodeKind.VARIABLE:
-        raise NotBuilt(f"{found.path} is a {found.node.kind.value}, not a variable")
-    return found
-
-
 def _commands(rule: PackMLRule, place: Place, methods: dict[str, Entry]) -> Commands:
-    calls = {name: _call(found) for name, found in methods.items()}
+    calls = {name: call_point(found) for name, found in methods.items()}
     return Commands(
         {PackMLCommand(name): call for name, call in calls.items() if name != _RESET_STOPPED},
-        None if rule.command is None else _write(_variable(place, rule.command)),
-        None if rule.change_request is None else _write(_variable(place, rule.change_request)),
+        None if rule.command is None else write_point(variable(place, rule.command)),
+        None if rule.change_request is None else write_point(variable(place, rule.change_request)),
         calls.get(_RESET_STOPPED),
     )
-
-
-def _call(found: Entry) -> CallPoint:
-    return CallPoint(owner_of(found).address, found.node.address, tuple(a.type for a in found.node.inputs))
-
-
-def _write(found: Entry) -> WritePoint:
-    return WritePoint(found.node.address, _type(found))
-
-
-def _type(found: Entry) -> ValueType:
-    if found.node.type is None:
-        raise NotBuilt(f"{found.path} does not tell its data type")
-    return found.node.type
 
 
 def _takes_descriptors(start: Node) -> bool:
@@ -104,7 +79,7 @@ def _parameter(name: str, rule: ParameterRule, place: Place) -> PackMLParameter:
     }
     own = None if rule.type is None else ValueType(BuiltinType[rule.type], rule.type)
     if rule.path is not None:
-        write = _write(_variable(place, rule.path))
+        write = write_point(variable(place, rule.path))
         return PackMLParameter(name, own or write.type, write=write, **more)
     if rule.call is None:
         return PackMLParameter(name, own or ValueType(BuiltinType.Float, "Float"), **more)
@@ -112,7 +87,7 @@ def _parameter(name: str, rule: ParameterRule, place: Place) -> PackMLParameter:
 
 
 def _called(name: str, rule: ParameterRule, own: ValueType | None, place: Place, more: dict[str, Any]) -> PackMLParameter:
-    found = _method(place, rule.call or "")
+    found = method_at(place, rule.call or "")
     if found is None:
         raise NotBuilt(f"there is no method {rule.call} to give the parameter {name} to")
     names = argument_names(found.node.inputs)
@@ -123,11 +98,4 @@ def _called(name: str, rule: ParameterRule, own: ValueType | None, place: Place,
     index = 0 if rule.argument is None else names.index(rule.argument)
     input = found.node.inputs[index].type
     type = own or (ValueType(BuiltinType.Float, "Float") if input.is_structure else input)
-    return PackMLParameter(name, type, call=_call(found), index=index, **more)
-
-
-def _result(name: str, path: str | None, place: Place) -> ResultPoint:
-    if path is None:
-        raise NotBuilt(f"the result {name} needs a path to be read from")
-    found = _variable(place, path)
-    return ResultPoint(name, found.node.address, _type(found))
+    return PackMLParameter(name, type, call=call_point(found), index=index, **more)

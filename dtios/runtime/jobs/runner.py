@@ -14,7 +14,7 @@ from dtios.mapping.skills.parameters import to_machine, validate
 from dtios.model.errors import ConfigurationError, DtiosError, OutcomeUnknown, RefusedError, TemporaryError
 from dtios.model.job import JobIdentity, JobOutcome, JobState, JobVerb, allowed_verbs
 from dtios.model.machine import OnOwnerLost, Skill
-from dtios.runtime.commands.gate import Action, Command, Gate
+from dtios.runtime.commands.gate import Action, Command, Gate, Permit
 from dtios.runtime.commands.journal import Journal, StoredJob
 from dtios.runtime.commands.principal import Principal
 from dtios.runtime.data.router import Router
@@ -131,13 +131,16 @@ class JobRunner:
         async def mark_sent() -> None:
             await self._journal.mark_sent(machine.identity, job)
 
-        points = CommandPoints(machine.link, self._router, self._clock, where, permit, mark_sent)
+        points = CommandPoints(
+            machine.link, self._router, self._clock, where, permit, mark_sent, lambda: self._permit_to_settle(active)
+        )
 
         async def first_run() -> None:
             try:
                 await self._follow(active, points, fresh=True)
             finally:
                 with anyio.CancelScope(shield=True):
+                    await points.conclude(active.view.state)
                     await permit.conclude(active.view.state if points.sent else "nothing was sent")
 
         self._tasks.start_soon(first_run, name=f"job {job} on {machine.name}")
@@ -250,10 +253,12 @@ class JobRunner:
         return view
 
     def _check_free(self, machine: LiveMachine, skill: Skill) -> None:
-        """A machine whose own state is the job's can do one at a time; an Unknown one blocks until it is resolved."""
+        """Skills whose jobs are told by the same points of a machine can do one at a time; an Unknown one blocks until it is
+        resolved."""
         for active in self._book.on(machine):
             same_skill = active.view.skill == skill.path
             inferred = skill.identity is JobIdentity.INFERABLE and active.identity is JobIdentity.INFERABLE
+            inferred = inferred and _share(machine, skill.path, active.view.skill)
             unknown = active.view.state is JobState.UNKNOWN
             if (same_skill and (inferred or unknown)) or inferred:
                 raise RefusedError(
@@ -359,8 +364,22 @@ class JobRunner:
         elif active.identity is JobIdentity.NONE:
             await self._book.unknown(active, "the runtime ended while it ran, and the machine keeps no record of it")
         else:
-            points = CommandPoints(machine.link, self._router, self._clock, f"{machine.name} {skill}", None)
-            await self._follow(active, points, fresh=False)
+            where = f"{machine.name} {skill}"
+            settle = lambda: self._permit_to_settle(active)  # noqa: E731  # nothing but a name for it
+            points = CommandPoints(machine.link, self._router, self._clock, where, None, settle=settle)
+            try:
+                await self._follow(active, points, fresh=False)
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await points.conclude(active.view.state)
+
+    async def _permit_to_settle(self, active: ActiveJob) -> Permit:
+        """For what a job takes back when it is over, or its lock is lost: that must be possible whoever is gone by then."""
+        runtime = Principal("runtime", everything=True)
+        detail = f"settle {active.view.job}"
+        return await self._gate.admit(
+            Command(str(uuid4()), runtime, active.machine, Action.STOP, active.view.skill, {}, detail=detail)
+        )
 
     async def forsake(self, machine: LiveMachine, reason: str = "") -> None:
         """A machine goes: its jobs are no longer followed, and found again when it is back. With a reason they are Unknown."""
@@ -430,6 +449,13 @@ class JobRunner:
             log.exception("owner lost, and it could not be seen to", job=active.view.job, machine=active.machine.name)
         finally:
             done.set()
+
+
+def _share(machine: LiveMachine, one: str, other: str) -> bool:
+    """Whether two skills infer their jobs from the same points; of a skill that is gone nobody can tell."""
+    both = [machine.mapped.skills.get(path) for path in (one, other)]
+    told = [None if skill is None else skill.binding.inferred_from for skill in both]
+    return told[0] is None or told[1] is None or not told[0].isdisjoint(told[1])
 
 
 def _comparable(value: Any) -> Any:

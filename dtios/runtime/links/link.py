@@ -79,6 +79,10 @@ class Link:
         self._tried = anyio.Event()
         self._changed = anyio.Event()
         self._subscribing = anyio.Lock()
+        self.words = anyio.Lock()
+        """Held while a word of bits is read, changed and written."""
+        self.holders: Counter[str] = Counter()
+        """How many jobs share a lock of the machine, by its address."""
         self._hurry = anyio.Event()
         self._guarded: list[int] = []
         self._stale: set[int] = set()

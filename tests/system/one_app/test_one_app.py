@@ -1,10 +1,11 @@
-"""The same app, unchanged, runs its job on a PackML machine, a job-order machine and a plain-method machine.
+"""The same app, unchanged, runs its job over every binding: PackML, job order, method, program, handshake, written set-point.
 
 Over real sockets, inline and in a process of its own; and once more in memory. The machine's own log is the judge.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,17 +38,51 @@ skills:
       speed: {argument: speed, value: 50.0}
 """
 
+DRIVE = """\
+profile: drive
+match: {name: PLC_1}
+role: machine
+skills:
+  - binding: write
+    name: Drive
+    capability: urn:dtios:capability:produce
+    parameters:
+      count: {path: Drv.nSet, required: true}
+    confirm:
+      count: {path: Drv.nAct, tolerance: 0.5}
+"""
+HERE = Path(__file__).parents[2] / "machines"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A machine, the profile for it, what in its log starts a job, and what in it says `parts: 3`."""
+
+    command: list[str]
+    profile: str
+    started_by: str
+    told: Callable[[MachineProcess], bool] = lambda machine: True
+
+
+def _told(method: str, value: Any = 3) -> Callable[[MachineProcess], bool]:
+    return lambda machine: any(call["args"][:1] == [value] for call in machine.calls() if method in call["method"])
+
+
 MACHINES = {
-    "packml": (python_machine("dtios_packml", "--speed", "20"), "Start"),
-    "job_order": (python_machine("tests.machines.job_order"), "StoreAndStart"),
-    "method": (python_machine("tests.machines.plain"), "Make"),
+    "packml": Kind(python_machine("dtios_packml", "--speed", "20"), FILLER.read_text(), "Start", _told("PartsOrdered")),
+    # this receiver's schema names no parameter `count`; an order has no quantity of its own
+    "job_order": Kind(python_machine("tests.machines.job_order"), "", "StoreAndStart"),
+    "method": Kind(python_machine("tests.machines.plain"), PLAIN, "Make", _told("Make")),
+    "program": Kind(python_machine("tests.machines.program"), (HERE / "program.yaml").read_text(), "Start", _told("welded")),
+    "handshake": Kind(python_machine("tests.machines.plc"), (HERE / "plc.yaml").read_text(), "started 1", _told("made 1")),
+    "write": Kind(python_machine("tests.machines.plc"), DRIVE, "write Drv.nSet", _told("write Drv.nSet", 3.0)),
 }
 
 
-def configuration(folder: Path, endpoint: str, isolation: str) -> RuntimeConfig:
-    (folder / "plain.yaml").write_text(PLAIN)
+def configuration(folder: Path, endpoint: str, isolation: str, profile: str) -> RuntimeConfig:
+    (folder / "own.yaml").write_text(profile)
     (folder / "dtios.yaml").write_text(f"""\
-profiles: [plain.yaml, {FILLER}]
+profiles: {["own.yaml"] if profile else []}
 machines:
   press: {{endpoint: "{endpoint}"}}
 apps:
@@ -78,25 +113,16 @@ async def finished(runtime: Runtime) -> AsyncIterator[list[tuple[str, str]]]:
 @pytest.mark.parametrize("isolation", ["inline", "process"])
 @pytest.mark.parametrize("kind", list(MACHINES))
 async def test_over_sockets(tmp_path: Path, kind: str, isolation: str) -> None:
-    command, started_by = MACHINES[kind]
-    async with running_machine(command, tmp_path / "log") as machine:
-        config = configuration(tmp_path, machine.endpoint, isolation)
+    one = MACHINES[kind]
+    async with running_machine(one.command, tmp_path / "log") as machine:
+        config = configuration(tmp_path, machine.endpoint, isolation, one.profile)
         async with Runtime(config, StateDirectory(tmp_path / "state"), Registry()) as runtime, finished(runtime) as states:
             events = [event for event, _ in states]
             assert events[0] == "created"
             assert "Running" in events
             assert events[-1] == "Ended"
-        assert len(machine.calls(started_by)) == 1
-        assert said_three(machine, kind)
-
-
-def said_three(machine: MachineProcess, kind: str) -> bool:
-    """The app's `parts: 3` came to the machine in the machine's own way."""
-    if kind == "packml":
-        return any(call["args"] == [3] for call in machine.calls() if "PartsOrdered" in call["method"])
-    if kind == "method":
-        return machine.calls("Make")[0]["args"][0] == 3
-    return True  # this receiver's schema names no parameter `count`; an order has no quantity of its own
+        assert len(machine.calls(one.started_by)) == 1
+        assert one.told(machine)
 
 
 @pytest.mark.parametrize("make", [packml_machine, job_order_machine, method_machine])

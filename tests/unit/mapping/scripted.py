@@ -1,6 +1,7 @@
 """A machine in memory behind the Points seam: values that a test sets, calls that a script answers, a connection that breaks."""
 
 import math
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import anyio
 
 from dtios.mapping.bindings.base import SkillBinding
-from dtios.mapping.points import Change
+from dtios.mapping.points import Change, with_bit
 from dtios.model.datatypes import ValueType
 from dtios.model.errors import RefusedError, TemporaryError
 from dtios.model.job import JobOrder, JobOutcome, JobState, JobSubstate
@@ -27,6 +28,9 @@ class ScriptedPoints:
         self.on_write: dict[str, Callable[[Any], Awaitable[None]]] = {}
         self.sent: list[tuple[str, Any]] = []
         self.online = True
+        self.holders: Counter[str] = Counter()
+        self.only_settling = False
+        """As for a job that was found again: nothing may be started."""
         self._watchers: list[tuple[set[str], Any]] = []
 
     async def read(self, addresses: Sequence[str]) -> list[DataValue]:
@@ -34,26 +38,39 @@ class ScriptedPoints:
             raise TemporaryError("it is offline")
         return [self.values.get(a, DataValue(None, 0x80340000)) for a in addresses]
 
-    async def write(self, address: str, value: Any, type: ValueType) -> None:
+    async def write(self, address: str, value: Any, type: ValueType, *, settling: bool = False) -> None:
         if not self.online:
             raise TemporaryError("it is offline")
+        if self.only_settling and not settling:
+            raise RefusedError("only reading is allowed here")
         self.sent.append((address, value))
         self.set(address, value)
         if address in self.on_write:
             await self.on_write[address](value)
 
+    async def write_bit(self, address: str, bit: int, up: bool, type: ValueType, *, settling: bool = False) -> None:
+        await self.write(address, with_bit(self.values[address].value, bit, up, type), type, settling=settling)
+
     async def call(
-        self, owner: str, method: str, arguments: Sequence[tuple[Any, ValueType]], timeout: float | None = None
+        self,
+        owner: str,
+        method: str,
+        arguments: Sequence[tuple[Any, ValueType]],
+        timeout: float | None = None,
+        *,
+        settling: bool = False,
     ) -> list[Any]:
         if not self.online:
             raise TemporaryError("it is offline")
+        if self.only_settling and not settling:
+            raise RefusedError("only reading is allowed here")
         self.sent.append((method, [value for value, _ in arguments]))
         if method not in self.on:
             raise RefusedError(f"BadMethodInvalid: {method}")
         return await self.on[method](*[value for value, _ in arguments])
 
     async def ask(self, owner: str, method: str, arguments: Sequence[tuple[Any, ValueType]]) -> list[Any]:
-        return await self.call(owner, method, arguments)
+        return await self.call(owner, method, arguments, settling=True)
 
     @asynccontextmanager
     async def watch(self, addresses: Sequence[str]) -> AsyncIterator[AsyncIterator[Change]]:

@@ -30,7 +30,7 @@ def library(*texts: str) -> ProfileLibrary:
 
 
 def test_the_shipped_ones() -> None:
-    assert ProfileLibrary.builtin().names == ("di", "generic", "job-order", "machinery", "packml")
+    assert ProfileLibrary.builtin().names == ("di", "generic", "job-order", "machinery", "opensmi", "packml", "program")
 
 
 def test_an_integrators_profile_is_short() -> None:
