@@ -83,7 +83,7 @@ class OpcUaConnection(Connection):
             self._session = session
             self._subscriptions = Subscriptions(session, self._settings)
             self._events = Events(session, self._subscriptions, sink, self._notifiers)
-            self._publishing = Publishing(session, self._subscriptions, sink, self._events)
+            self._publishing = Publishing(session, self._subscriptions, sink, self._events, self._settings.keep_alive)
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(_until_closed, session, lose, name=f"opcua socket {session.where}")
                 tasks.start_soon(
@@ -293,3 +293,5 @@ async def _until_lost(serve: Callable[[], Awaitable[None]], lose: Any) -> None:
         await serve()
     except (LostError, BadStatus) as error:
         lose(error)
+    except Undecodable as error:
+        lose(LostError(f"an answer of the server is damaged ({error})"))

@@ -140,16 +140,17 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """Values lost before receipt, while the session lives on. `handles` None: all of this connection.
+    """Values lost before receipt. `handles` None: all of this connection.
 
     `events`: events may be missing too (`handles` is empty where nothing but events is). Conditions are asked for anew by the
-    adapter itself.
+    adapter itself. `since`: until when (ns UTC) nothing is missing, None: until the machine was last heard of.
     """
 
     cause: GapCause
     handles: tuple[int, ...] | None = None
     count: int | None = None
     events: bool = False
+    since: int | None = field(default=None, kw_only=True)
 
 
 class Sink(Protocol):

@@ -4,6 +4,7 @@ DateTimes keep their 100 ns, NodeIds get their namespace URI, matrices become ne
 structure that cannot be read becomes a Record with its bytes: it never spoils its neighbours.
 """
 
+import math
 import struct
 from collections.abc import Callable
 from functools import partial
@@ -34,6 +35,7 @@ UNREADABLE: Final = object()
 _FIXED: dict[int, str] = {1: "?", 2: "b", 3: "B", 4: "h", 5: "H", 6: "i", 7: "I", 8: "q", 9: "Q", 10: "f", 11: "d"}
 _SCALARS = {number: struct.Struct("<" + code) for number, code in _FIXED.items()}
 _MAX_EMPTY = 65_536
+_MAX_DIMENSIONS = 32
 
 
 class Decoder:
@@ -82,7 +84,7 @@ class Decoder:
         """A one-dimensional array of a built-in type."""
         layout = _FIXED.get(number)
         if layout is None:
-            count = reader.length()
+            count = reader.objects()
             one = self._scalar[number]
             return None if count < 0 else [one(reader) for _ in range(count)]
         count = reader.length(_SCALARS[number].size)
@@ -95,7 +97,7 @@ class Decoder:
         dimensions = self.array(reader, BuiltinType.Int32)
         if value is None or not dimensions:
             return value
-        return UNREADABLE if not isinstance(value, list) else reshape(value, dimensions)
+        return UNREADABLE if not isinstance(value, list) else reshape(reader, value, dimensions)
 
     def _nested_variant(self, reader: Reader) -> Any:
         value = self.variant(reader.nested())
@@ -183,7 +185,7 @@ class Decoder:
         layout = self.types.structure(info.key)
         if layout is None:
             return self._raw(encoding, body)
-        inner = Reader(body, depth=reader.depth).nested()
+        inner = Reader(body, within=reader).nested()
         try:
             record = Record(info.name, self.fields(inner, layout))
         except Undecodable:
@@ -218,15 +220,14 @@ class Decoder:
         if one.rank < 1:
             return read(reader)
         if one.rank == 1:
-            count = reader.length()
+            count = reader.objects()
             return None if count < 0 else [read(reader) for _ in range(count)]
         dimensions = self.array(reader, BuiltinType.Int32) or []  # Part 6, 5.2.5: dimensions, then all elements
-        count = 1
-        for size in dimensions:
-            count *= max(size, 0)
+        count = _product(dimensions)
         if count > reader.end - reader.pos:
             raise Undecodable(f"{count} elements announced, {reader.end - reader.pos} bytes left")
-        value = reshape([read(reader) for _ in range(count)], dimensions)
+        reader.spend(count)
+        value = reshape(reader, [read(reader) for _ in range(count)], dimensions)
         return None if value is UNREADABLE else value
 
     def _element(self, one: StructureField) -> Callable[[Reader], Any]:
@@ -253,28 +254,31 @@ def _fixed(layout: struct.Struct, reader: Reader) -> Any:
     return reader.unpack(layout)
 
 
-def reshape(flat: list[Any], dimensions: list[int]) -> Any:
+def _product(dimensions: list[int]) -> int:
+    """How many elements; beyond what any message holds when there are more dimensions than anybody uses."""
+    if len(dimensions) > _MAX_DIMENSIONS:
+        raise Undecodable(f"{len(dimensions)} dimensions")
+    return math.prod(max(size, 0) for size in dimensions)
+
+
+def reshape(reader: Reader, flat: list[Any], dimensions: list[int]) -> Any:
     """Nested lists of these lengths; UNREADABLE when the lengths do not fit the number of elements."""
-    if any(size <= 0 for size in dimensions):
-        return _empty(dimensions) if not flat else UNREADABLE
-    total = 1
-    for size in dimensions:
-        total *= size
-    if total != len(flat):
+    if _product(dimensions) != len(flat):
         return UNREADABLE
+    if not flat:
+        return _empty(reader, dimensions)
     for size in reversed(dimensions[1:]):
         flat = [flat[at : at + size] for at in range(0, len(flat), size)]
     return flat
 
 
-def _empty(dimensions: list[int]) -> list[Any]:
+def _empty(reader: Reader, dimensions: list[int]) -> list[Any]:
     """[2, 0] is [[], []]; a shape that would only waste memory is []."""
     outer = dimensions[: next(i for i, size in enumerate(dimensions) if size <= 0)]
-    total = 1
-    for size in outer:
-        total *= size
+    total = math.prod(outer)
     if not outer or total > _MAX_EMPTY:
         return []
+    reader.spend(total)
     made: list[Any] = [[] for _ in range(total)]
     for size in reversed(outer[1:]):
         made = [made[at : at + size] for at in range(0, len(made), size)]

@@ -63,11 +63,12 @@ def read_message(reader: Reader) -> tuple[int, list[tuple[tuple[int, Any], bytes
 def decode_notifications(decoder: Decoder, bodies: list[tuple[tuple[int, Any], bytes]]) -> Columns:
     """Data changes, events and the status change. Raises Undecodable."""
     columns = Columns()
+    whole = Reader(b"")  # all of them are one message
     for encoding, body in bodies:
         if encoding == _DATA_CHANGE:
-            _data_change(decoder, body, columns)
+            _data_change(decoder, Reader(body, within=whole), columns)
         elif encoding == _EVENTS:
-            _events(decoder, Reader(body), columns)
+            _events(decoder, Reader(body, within=whole), columns)
         elif encoding == _STATUS_CHANGE:
             columns.end = Reader(body).u32()
     return columns
@@ -105,8 +106,8 @@ _LAYOUTS = _layouts()
 _HEAD = struct.Struct("<IH")
 
 
-def _data_change(decoder: Decoder, body: bytes, columns: Columns) -> None:
-    reader = Reader(body)
+def _data_change(decoder: Decoder, reader: Reader, columns: Columns) -> None:
+    body = reader.data
     left = reader.length(5)
     patience = 0  # after runs that were short, how many items to take one by one before the next try
     while left > 0:

@@ -1,21 +1,25 @@
 """Reading the binary encoding (Part 6, 5.2): a cursor that never goes beyond its message.
 
 Lengths are checked before anything is allocated: an array that announces more elements than there are bytes left is
-Undecodable.
+Undecodable. What a few bytes could blow up (an object takes far more memory than its encoding, and some take no bytes at all)
+is counted over the whole message and has a limit.
 """
 
 import struct
+from typing import Final
 from uuid import UUID
 
 from dtios.model.values import LATEST, NO_TIME, DateTime
 from dtios_opcua.binary.nodeid import NodeKey
 
-__all__ = ["Reader", "Undecodable", "encode_string", "ns_from_ticks", "ticks_from_ns", "value_from_ticks"]
+__all__ = ["MOST_OBJECTS", "Reader", "Undecodable", "encode_string", "ns_from_ticks", "ticks_from_ns", "value_from_ticks"]
 
 _EPOCH_TICKS = 116_444_736_000_000_000  # 1601-01-01 to 1970-01-01 in 100 ns
 _MAX_NS = 2**63 - 1
 _MIN_NS = -(2**63) + 1
 _MAX_TICKS = 2**63 - 1
+MOST_OBJECTS: Final = 1_000_000
+"""Array elements that are objects of their own, in one message: a few hundred MB at worst."""
 
 
 class Undecodable(Exception):
@@ -57,15 +61,16 @@ _F64 = struct.Struct("<d")
 
 
 class Reader:
-    """`data[pos:end]` is what is left."""
+    """`data[pos:end]` is what is left. `within`: the reader of the message that these bytes are a part of."""
 
-    __slots__ = ("data", "depth", "end", "pos")
+    __slots__ = ("_objects", "data", "depth", "end", "pos")
 
-    def __init__(self, data: bytes, pos: int = 0, end: int | None = None, depth: int = 0) -> None:
+    def __init__(self, data: bytes, pos: int = 0, end: int | None = None, within: "Reader | None" = None) -> None:
         self.data = data
         self.pos = pos
         self.end = len(data) if end is None else end
-        self.depth = depth
+        self.depth: int = 0 if within is None else within.depth
+        self._objects: list[int] = [0] if within is None else within._objects
 
     def take(self, size: int) -> bytes:
         pos = self.pos
@@ -121,6 +126,19 @@ class Reader:
         if count * size > self.end - self.pos:
             raise Undecodable(f"{count} elements announced, {self.end - self.pos} bytes left")
         return max(count, -1)
+
+    def objects(self, size: int = 1) -> int:
+        """`length` of an array whose elements become objects."""
+        count = self.length(size)
+        self.spend(count)
+        return count
+
+    def spend(self, count: int) -> None:
+        """Raises Undecodable when the message makes more than MOST_OBJECTS."""
+        if count > 0:
+            self._objects[0] += count
+            if self._objects[0] > MOST_OBJECTS:
+                raise Undecodable(f"more than {MOST_OBJECTS} elements")
 
     def byte_string(self) -> bytes | None:
         count = self.i32()

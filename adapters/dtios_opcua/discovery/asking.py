@@ -7,7 +7,7 @@ from typing import Any
 
 from asyncua import ua
 
-from dtios_opcua.session.channel import Channel
+from dtios_opcua.session.channel import Channel, foreign
 from dtios_opcua.session.opening import opening_error
 
 __all__ = ["Answer", "ask", "details_of"]
@@ -41,7 +41,7 @@ async def ask(url: str, timeout: float) -> Answer:
     try:
         async with asyncio.timeout(2 * timeout):
             await channel.open()
-            endpoints = list(await channel.client.get_endpoints() or [])
+            endpoints = list(await foreign(channel.client.get_endpoints()) or [])
             servers = list(await _optional(channel.client.find_servers()) or [])
             found = await _optional(channel.client.find_servers_on_network())
         return Answer(url, endpoints, servers, list(getattr(found, "Servers", None) or []))
@@ -58,7 +58,7 @@ async def _optional(answer: Awaitable[Any]) -> Any:
     """None from a server that has no such service; many close the channel then."""
     try:
         async with asyncio.timeout(_OPTIONAL):
-            return await answer
+            return await foreign(answer)
     except Exception as error:
         if opening_error(error, "") is None:
             raise

@@ -17,7 +17,9 @@ from dtios_opcua.binary.notification import Columns, decode_notifications, read_
 from dtios_opcua.binary.wire import Reader, Undecodable
 from dtios_opcua.errors import BadStatus, LostError
 from dtios_opcua.observing.events import Events
+from dtios_opcua.observing.sequence import Arrival, after
 from dtios_opcua.observing.subscribing import Subscription, Subscriptions
+from dtios_opcua.observing.watching import Storm, Watch
 from dtios_opcua.session.channel import Answer, open_answer
 from dtios_opcua.session.services import Service
 from dtios_opcua.session.session import Session
@@ -28,13 +30,15 @@ __all__ = ["Publishing"]
 _DEPTH = 3
 _MOST_REPUBLISHED = 64
 _PAUSE = 0.2
-_NEVER = 3600.0
 
 
 class Publishing:
     """Owns the outstanding PublishRequests of one session. Run `serve` in a task of the connection's."""
 
-    def __init__(self, session: Session, subscriptions: Subscriptions, sink: Sink, events: Events) -> None:
+    def __init__(self, session: Session, subscriptions: Subscriptions, sink: Sink, events: Events, patience: float) -> None:
+        """`patience`: seconds of a subscription's silence after which the server is asked for it."""
+        self._watch = Watch(subscriptions, patience)
+        self._storm = Storm()
         self._events = events
         self._session = session
         self._subscriptions = subscriptions
@@ -57,28 +61,30 @@ class Publishing:
         try:
             while True:
                 self._fill()
+                began = time.monotonic()
                 try:
-                    async with asyncio.timeout(self._patience() / 4):
+                    async with asyncio.timeout(self._watch.tick):
                         await self._wake.wait()
                 except TimeoutError:
-                    await self._recreate_silent()
+                    pass
+                self._watch.passed(began)
                 self._wake.clear()
                 while self._arrived:
                     await self._one(self._arrived.popleft())
                     self._fill()
+                for subscription in await self._watch.forgotten():
+                    await self._recreate(subscription)
         finally:
             for answer in self._outstanding:
                 answer.cancel()
+            self._tell_silent()
 
-    def _patience(self) -> float:
-        return min((one.patience for one in self._subscriptions.by_id.values()), default=_NEVER)
-
-    async def _recreate_silent(self) -> None:
-        """A server that forgot a subscription says nothing: neither data nor keep-alives, to requests that wait there."""
-        now = time.monotonic()
-        for subscription in list(self._subscriptions.by_id.values()):
-            if now - subscription.heard > subscription.patience:
-                await self._recreate(subscription)
+    def _tell_silent(self) -> None:
+        """The session ends: what was silent before the connection was is missing since then, and not since the connection."""
+        heard = self._session.channel.last_heard
+        for one in self._subscriptions.by_id.values():
+            if self._subscriptions.waited - one.heard > max(one.patience / 2, time.monotonic() - heard + _PAUSE):
+                self._lose(GapCause.CONNECTION_LOST, one)
 
     def _fill(self) -> None:
         if not self._subscriptions.by_id:
@@ -105,7 +111,7 @@ class Publishing:
             error = answer.exception()
             if error is not None:
                 raise LostError(str(error)) from error
-            reader = open_answer(answer.result())
+            reader = open_answer(answer.result(), Service.PUBLISH)
             number = read_header(reader)
         except BadStatus as error:
             await self._fault(error, generation)
@@ -116,10 +122,15 @@ class Publishing:
         self._faults = 0
         subscription = self._subscriptions.by_id.get(number)
         if subscription is not None:
+            subscription.heard = self._subscriptions.waited
             await self._message(subscription, reader, received)
-        now = time.monotonic()
-        for other in self._subscriptions.by_id.values():
-            other.heard = now if other is subscription else max(other.heard, now - other.patience / 2)
+        else:  # one that was given up, or that was never ours
+            await self._slow_down()
+
+    async def _slow_down(self) -> None:
+        """A server that answers without end and tells nothing does not keep us busy."""
+        if self._storm.idle():
+            await asyncio.sleep(_PAUSE)
 
     async def _message(self, subscription: Subscription, reader: Reader, received: int) -> None:
         start = reader.pos
@@ -129,50 +140,63 @@ class Publishing:
             reader.pos = start
             self._undecodable(subscription, reader)
             return
-        await self._catch_up(subscription, sequence, received)
+        numbers = subscription.numbers
+        if numbers.missing(sequence):
+            await self._catch_up(subscription, sequence, received)
         if not bodies:
+            subscription.complete = received
             self._sink.alive()
+            await self._slow_down()
             return
         self._acknowledge.append((subscription.id, sequence))
-        if (subscription.expected - sequence) % 2**32 in range(1, 2**31):
-            return  # a message we had already
-        subscription.expected = _after(sequence)
+        arrival = numbers.judge(sequence, bodies)
+        if arrival is Arrival.REPEATED:
+            return
+        if arrival is Arrival.RESET:
+            self._lose(GapCause.MESSAGE_MISSED, subscription)
+            numbers.restart(sequence)
+        numbers.took(sequence, bodies)
         await self._deliver(subscription, bodies, received)
+        subscription.complete = received
 
     def _undecodable(self, subscription: Subscription, reader: Reader) -> None:
-        sequence = reader.u32() if reader.end - reader.pos >= 4 else subscription.expected
-        self._acknowledge.append((subscription.id, sequence))
-        subscription.expected = _after(sequence)
+        if reader.end - reader.pos >= 4:
+            sequence = reader.u32()
+            self._acknowledge.append((subscription.id, sequence))
+            subscription.numbers.took(sequence, None)
         self._lose(GapCause.UNDECODABLE, subscription)
 
     async def _catch_up(self, subscription: Subscription, sequence: int, received: int) -> None:
         """Ask again for messages between the expected number and this one."""
-        missing = (sequence - subscription.expected) % 2**32
-        if missing == 0 or missing >= 2**31:
-            return
+        numbers = subscription.numbers
+        missing = numbers.missing(sequence)
         lost = missing > _MOST_REPUBLISHED
-        wanted = [] if lost else [_after(subscription.expected, step) for step in range(missing)]
-        for number in wanted:
-            answer = await self._subscriptions.republish(subscription, number)
-            if answer is None:
-                lost = True
-                continue
-            try:
-                got, bodies = read_message(answer)
-            except Undecodable:
-                self._lose(GapCause.UNDECODABLE, subscription)
-                continue
-            if got != number or not bodies:
-                lost = True
-                continue
-            if lost:
-                self._lose(GapCause.MESSAGE_MISSED, subscription)
-                lost = False
-            self._acknowledge.append((subscription.id, number))
-            await self._deliver(subscription, bodies, received)
-        subscription.expected = sequence
+        for number in [] if lost else [after(numbers.expected, step) for step in range(missing)]:
+            cause = await self._again(subscription, number, received, lost)
+            if cause is GapCause.UNDECODABLE:
+                self._lose(cause, subscription)
+            lost = cause is GapCause.MESSAGE_MISSED
+        numbers.expected = sequence
         if lost:
             self._lose(GapCause.MESSAGE_MISSED, subscription)
+
+    async def _again(self, subscription: Subscription, number: int, received: int, lost: bool) -> GapCause | None:
+        """Deliver one message that was missed (after the Gap, if those before it are `lost`); else why it cannot be."""
+        answer = await self._subscriptions.republish(subscription, number)
+        subscription.numbers.took(number, None)
+        if answer is None:
+            return GapCause.MESSAGE_MISSED
+        try:
+            got, bodies = read_message(answer)
+        except Undecodable:
+            return GapCause.UNDECODABLE
+        if got != number or not bodies:
+            return GapCause.MESSAGE_MISSED
+        if lost:
+            self._lose(GapCause.MESSAGE_MISSED, subscription)
+        self._acknowledge.append((subscription.id, number))
+        await self._deliver(subscription, bodies, received)
+        return None
 
     async def _deliver(self, subscription: Subscription, bodies: list[tuple[tuple[int, object], bytes]], received: int) -> None:
         try:
@@ -183,8 +207,10 @@ class Publishing:
         except Undecodable:
             self._lose(GapCause.UNDECODABLE, subscription)
             return
+        if not all(map(subscription.points.__contains__, columns.handles)):
+            _drop_strangers(columns, subscription)
         if columns.handles:
-            self._overflows(columns)
+            self._overflows(columns, subscription)
             await self._sink.deliver(
                 Batch(
                     columns.handles,
@@ -200,7 +226,7 @@ class Publishing:
         if columns.end is not None and is_bad(columns.end):
             await self._recreate(subscription)
 
-    def _overflows(self, columns: Columns) -> None:
+    def _overflows(self, columns: Columns, subscription: Subscription) -> None:
         """The overflow bit on a value says that the server's queue lost some before or after it (Part 4, 5.13.1.5)."""
         if any(columns.statuses):
             lost = tuple(
@@ -211,12 +237,15 @@ class Publishing:
                 )
             )
             if lost:
-                self._sink.lost(Loss(GapCause.SERVER_OVERFLOW, lost, None))
+                self._sink.lost(Loss(GapCause.SERVER_OVERFLOW, lost, None, since=subscription.complete))
 
     async def _recreate(self, subscription: Subscription) -> None:
         self._generation += 1
-        self._lose(GapCause.SUBSCRIPTION_RECREATED, subscription)
-        gone = await self._subscriptions.recreate(subscription)
+        try:
+            self._storm.recreated()
+            gone = await self._subscriptions.recreate(subscription)
+        finally:  # nothing is delivered meanwhile: what is missing reaches from its last message to here
+            self._lose(GapCause.SUBSCRIPTION_RECREATED, subscription)
         if gone:
             raise LostError(f"{len(gone)} points could not be subscribed again after the server dropped their subscription")
         if subscription.events:
@@ -224,7 +253,9 @@ class Publishing:
 
     def _lose(self, cause: GapCause, subscription: Subscription | None) -> None:
         handles, events = (None, True) if subscription is None else (subscription.handles, bool(subscription.events))
-        self._sink.lost(Loss(cause, handles, None, events))
+        meant = self._subscriptions.by_id.values() if subscription is None else (subscription,)
+        since = min((one.complete for one in meant), default=None)
+        self._sink.lost(Loss(cause, handles, None, events, since=since))
         if events:
             self._events.missed()
 
@@ -233,13 +264,14 @@ class Publishing:
         match error.name:
             case "BadTooManyPublishRequests":
                 self._depth = max(1, self._depth - 1)
+                await self._slow_down()
             case "BadNoSubscription" if generation < self._generation:
                 pass
             case "BadNoSubscription":
                 for subscription in list(self._subscriptions.by_id.values()):
                     await self._recreate(subscription)
             case "BadTimeout":
-                pass
+                await self._slow_down()
             case "BadSessionIdInvalid" | "BadSessionClosed" | "BadSecureChannelIdInvalid" | "BadSessionNotActivated":
                 raise LostError(f"the server ended the session ({error.name})")
             case _:
@@ -249,6 +281,9 @@ class Publishing:
                 await asyncio.sleep(_PAUSE)
 
 
-def _after(sequence: int, step: int = 1) -> int:
-    """Sequence numbers go from 4294967295 to 1 (Part 4, 7.27)."""
-    return (sequence + step - 1) % 0xFFFFFFFF + 1
+def _drop_strangers(columns: Columns, subscription: Subscription) -> None:
+    """A server's mistake with handles must not become another signal's value, least of all another machine's."""
+    kept = [at for at, handle in enumerate(columns.handles) if handle in subscription.points]
+    for name in ("handles", "values", "statuses", "source_times", "server_times"):
+        column = getattr(columns, name)
+        setattr(columns, name, [column[at] for at in kept])

@@ -14,11 +14,12 @@ import structlog
 from dtios.model.status import is_bad, status_code, status_name
 from dtios.sdk.adapter import ConnectionSettings, DeadBand, MonitoredPoint
 from dtios_opcua.binary.nodeid import NodeKey, encode_node_id
-from dtios_opcua.binary.wire import Reader
+from dtios_opcua.binary.wire import Reader, Undecodable
 from dtios_opcua.errors import BadStatus
+from dtios_opcua.observing.sequence import Numbering
 from dtios_opcua.session.limits import batched
 from dtios_opcua.session.services import Service
-from dtios_opcua.session.session import Session
+from dtios_opcua.session.session import Session, status_list
 
 __all__ = ["Subscription", "Subscriptions"]
 
@@ -39,13 +40,15 @@ _LIFETIME = 60.0
 
 @dataclass(slots=True)
 class Subscription:
-    """One at the server. `expected` is the next sequence number (Part 4, 5.14.1.1: from 1); without a message or a
-    keep-alive for `patience` seconds since `heard` (monotonic) it is gone."""
+    """One at the server. Without a message or a keep-alive for `patience` seconds since `heard` (on the clock
+    `Subscriptions.waited`) it is gone; `complete` is when that was in ns UTC: nothing is missing until then."""
 
     id: int
     patience: float
-    expected: int = 1
-    heard: float = field(default_factory=time.monotonic)
+    heard: float
+    asked: float
+    complete: int = field(default_factory=time.time_ns)
+    numbers: Numbering = field(default_factory=Numbering)
     items: dict[int, int] = field(default_factory=dict)  # ClientHandle -> MonitoredItemId
     points: dict[int, MonitoredPoint] = field(default_factory=dict)
     events: dict[int, int] = field(default_factory=dict)  # ClientHandle of `observing.events` -> MonitoredItemId
@@ -64,12 +67,13 @@ class _Left(NamedTuple):
 
 
 class Subscriptions:
-    """All of one session, by their id."""
+    """All of one session, by their id. `waited`: see `watching`."""
 
     def __init__(self, session: Session, settings: ConnectionSettings) -> None:
         self._session = session
         self._settings = settings
         self.by_id: dict[int, Subscription] = {}
+        self.waited = 0.0
         self._full: set[int] = set()
 
     async def add(self, points: Sequence[MonitoredPoint]) -> list[int]:
@@ -129,7 +133,9 @@ class Subscriptions:
         answer = await self._session.channel.request(Service.CREATE_SUBSCRIPTION, payload)
         number, revised = answer.u32(), answer.f64() / 1000
         answer.u32()  # the revised lifetime
-        subscription = Subscription(number, max(self._settings.keep_alive, 3 * revised * answer.u32()))
+        silence = 3 * revised * answer.u32()
+        patience = min(max(self._settings.keep_alive, silence), _LIFETIME) if math.isfinite(silence) else _LIFETIME
+        subscription = Subscription(number, patience, self.waited, self.waited)
         self.by_id[subscription.id] = subscription
         return subscription
 
@@ -149,6 +155,8 @@ class Subscriptions:
             session.channel, session.limits, "monitored_items", Service.CREATE_MONITORED_ITEMS, wanted, payload, repeatable=False
         ):
             results = [(answer, 0)] if isinstance(answer, int) else [_created(answer) for _ in range(answer.length(4))]
+            if len(results) != len(some):
+                raise Undecodable(f"{len(results)} results for {len(some)} items")
             for (point, key), (status, item) in zip(some, results, strict=True):
                 statuses[point.handle] = status
                 if not is_bad(status):
@@ -224,7 +232,7 @@ class Subscriptions:
 
     async def recreate(self, subscription: Subscription) -> list[int]:
         """The server dropped it: make its items anew. Returns the handles that could not be."""
-        with suppress(BadStatus):  # it should be gone, and must not send what nobody awaits
+        with suppress(BadStatus, Undecodable):  # it should be gone, and must not send what nobody awaits
             await self._session.channel.request(Service.DELETE_SUBSCRIPTIONS, struct.pack("<iI", 1, subscription.id))
         self.by_id.pop(subscription.id, None)
         self._full.discard(subscription.id)
@@ -233,11 +241,17 @@ class Subscriptions:
         return [point.handle for point, status in zip(points, statuses, strict=True) if is_bad(status)]
 
     async def republish(self, subscription: Subscription, sequence: int) -> Reader | None:
-        """Republish (Part 4, 5.14.6); None when the server does not have the message any more."""
+        """Republish (Part 4, 5.14.6); None when the server does not have the message any more, or cannot give it."""
         try:
             return await self._session.channel.request(Service.REPUBLISH, struct.pack("<II", subscription.id, sequence))
-        except BadStatus:
+        except (BadStatus, Undecodable):
             return None
+
+    async def ask(self, subscription: Subscription) -> int:
+        """Does the server still have it? SetPublishingMode (Part 4, 5.14.4) changes nothing; its status for this one."""
+        payload = struct.pack("<?iI", True, 1, subscription.id)
+        answer = await self._session.channel.request(Service.SET_PUBLISHING_MODE, payload)
+        return status_list(answer, 1)[0]
 
 
 def _filter(dead_band: DeadBand | None) -> bytes:

@@ -9,13 +9,14 @@ import asyncio
 import logging
 import struct
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from asyncua import ua
 from asyncua.client.client import Client
 from asyncua.client.ua_client import UaClientState, UASocketProtocol
+from asyncua.common.connection import TransportLimits
 from asyncua.ua.ua_binary import nodeid_to_binary
 from asyncua.ua.uaerrors import UaError
 
@@ -24,13 +25,55 @@ from dtios.sdk.adapter import LastCheck
 from dtios_opcua.binary.wire import Reader, Undecodable, ticks_from_ns
 from dtios_opcua.errors import BadStatus, LostError
 
-__all__ = ["Answer", "Channel", "host_and_port"]
+__all__ = ["Answer", "Channel", "foreign", "host_and_port", "open_answer", "skip_diagnostics"]
+
+T = TypeVar("T")
 
 _SERVICE_FAULT = 397
 _DEFAULT_PORT = 4840
 _HEADER_TAIL = struct.Struct("<qIIiI")
 
-Answer = asyncio.Future[bytes]
+_ANSWERS = 3
+"""A response's encoding id is its request's plus this (Part 6, A.3)."""
+_MOST_CHUNK = 2**20
+_MOST_MESSAGE = 64 * 2**20
+_MOST_CHUNKS = _MOST_MESSAGE // 8192
+"""What is taken from a server; chunks have 8192 bytes at least (Part 6, 7.1.2.3). It may announce more than that."""
+_MOST_OWED = 1000
+_KINDS = frozenset((b"ACK", b"ERR", b"OPN", b"MSG", b"CLO"))
+
+
+class Answer(asyncio.Future[Any]):
+    """The body of a response, to come. `service` is its request's encoding id."""
+
+    service: int = 0
+
+
+class _Limits(TransportLimits):
+    """Of what we receive, ours; of what we send, the server's."""
+
+    def update_client_limits(self, msg: ua.Acknowledge) -> None:
+        self.max_send_buffer = max(8192, min(int(msg.ReceiveBufferSize), self.max_send_buffer))
+
+    def is_msg_size_within_limit(self, sz: int) -> bool:
+        if sz > self.max_message_size:
+            raise UaError(f"a message of more than {self.max_message_size} bytes")
+        return True
+
+    def is_chunk_count_within_limit(self, sz: int) -> bool:
+        if sz > self.max_chunk_count:
+            raise UaError(f"a message of more than {self.max_chunk_count} chunks")
+        return True
+
+
+async def foreign(work: Awaitable[T]) -> T:
+    """asyncua decodes a few answers itself, and over a damaged one raises whatever Python raised: that is Undecodable here."""
+    try:
+        return await work
+    except (UaError, OSError, LostError, Undecodable):
+        raise
+    except Exception as error:  # struct.error, TypeError, AssertionError, ...: all of them mean the same
+        raise Undecodable(f"{type(error).__name__}: {error}") from error
 
 
 def host_and_port(url: str) -> tuple[str, int]:
@@ -43,8 +86,9 @@ class _Protocol(UASocketProtocol):
     """Notes when the server was last heard of, and what asyncua had to complain about."""
 
     def __init__(self, timeout: float) -> None:
-        super().__init__(timeout)
+        super().__init__(timeout, limits=_Limits(_MOST_CHUNK, 65536, _MOST_CHUNKS, _MOST_MESSAGE))
         self.complaint = ""
+        self._unread = bytearray()
         # a logger of its own, registered nowhere: asyncua's complaint becomes the reason that a person reads
         self.logger = logging.Logger("dtios_opcua.protocol", logging.WARNING)
         self.logger.addHandler(_Complaints(self))
@@ -54,7 +98,30 @@ class _Protocol(UASocketProtocol):
 
     def data_received(self, data: bytes) -> None:
         self.last_heard = time.monotonic()
-        super().data_received(data)
+        self._unread += data
+        try:
+            for chunk in self._chunks():
+                self._process_received_data(chunk)
+        except Undecodable as error:
+            self.complaint = str(error)
+            self._unread.clear()
+            if self.transport is not None:
+                self.transport.abort()
+
+    def _chunks(self) -> Iterator[bytes]:
+        """What is there in whole; asyncua's own buffer takes any size, and copies it at each byte that comes."""
+        unread, at = self._unread, 0
+        try:
+            while len(unread) - at >= 8 and self.transport is not None and not self.transport.is_closing():
+                kind, size = bytes(unread[at : at + 3]), int.from_bytes(unread[at + 4 : at + 8], "little")
+                if kind not in _KINDS or not 8 <= size <= _MOST_CHUNK:
+                    raise Undecodable(f"a chunk of {size} bytes" if kind in _KINDS else f"a message that begins with {kind!r}")
+                if len(unread) - at < size:
+                    return
+                at += size
+                yield bytes(unread[at - size : at])
+        finally:
+            del unread[:at]
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -82,6 +149,7 @@ class Channel:
         path = urlsplit(url).path
         self.client = Client(f"opc.tcp://{spelled}:{port}{path}", timeout=timeout)
         self.client.uaclient.pre_request_hook = None
+        self.client.max_messagesize, self.client.max_chunkcount = _MOST_MESSAGE, _MOST_CHUNKS
         self.protocol = _Protocol(timeout)
         self.client.uaclient.protocol = self.protocol
         self._token = b"\x00\x00"
@@ -107,8 +175,8 @@ class Channel:
         loop = asyncio.get_running_loop()
         await loop.create_connection(lambda: self.protocol, host, port)
         self.client.uaclient._set_state(UaClientState.SOCKET_OPEN)
-        await self.client.send_hello()
-        await self.client.open_secure_channel()
+        await foreign(self.client.send_hello())
+        await foreign(self.client.open_secure_channel())
 
     def use_token(self, token: ua.NodeId) -> None:
         self._token = bytes(nodeid_to_binary(token))
@@ -122,11 +190,14 @@ class Channel:
         transport = protocol.transport
         if transport is None or transport.is_closing():
             raise LostError("the connection is closed")
+        if len(protocol._callbackmap) >= _MOST_OWED:
+            raise LostError(f"the server owes {_MOST_OWED} answers")
         self._handle = self._handle % 0xFFFFFFFF + 1
         now = ticks_from_ns(time.time_ns())
         head = self._token + _HEADER_TAIL.pack(now, self._handle, 0, -1, int(timeout * 1000)) + b"\x00\x00\x00"
         body = struct.pack("<BBH", 1, 0, service) + head + payload
-        future: Answer = asyncio.get_running_loop().create_future()
+        future = Answer()
+        future.service = service
         if last_check is not None:
             last_check()
         protocol.revolve_security_token()
@@ -151,10 +222,10 @@ class Channel:
             if isinstance(error, TimeoutError) and not self.lost.is_set():
                 raise
             raise LostError(str(error)) from error
-        return open_answer(body)
+        return open_answer(body, answer.service)
 
     async def request(self, service: int, payload: bytes, timeout: float | None = None) -> Reader:
-        """One request that changes nothing: all that goes wrong is LostError or BadStatus."""
+        """One request that changes nothing: all that goes wrong is LostError, BadStatus or Undecodable."""
         limit = self.timeout if timeout is None else timeout
         try:
             return await self.wait(self.hand_over(service, payload, limit), limit)
@@ -162,7 +233,7 @@ class Channel:
             raise LostError(f"no answer within {limit:g} s") from None
 
     async def renew(self) -> None:
-        await self.client.open_secure_channel(renew=True)
+        await foreign(self.client.open_secure_channel(renew=True))
         self.client.uaclient.revolve_security_token()
 
     @property
@@ -203,8 +274,11 @@ def _seen(answer: Answer) -> None:
         answer.exception()
 
 
-def open_answer(body: Any) -> Reader:
-    """A reader behind the ResponseHeader (Part 4, 7.33). Raises BadStatus for a Bad ServiceResult."""
+def open_answer(body: Any, request: int) -> Reader:
+    """A reader behind the ResponseHeader (Part 4, 7.33) of the answer to a request of this encoding id.
+
+    Raises BadStatus for a Bad ServiceResult, and Undecodable.
+    """
     # asyncua hands out its own Buffer over the whole message
     data = body.copy().read(len(body)) if hasattr(body, "copy") else body
     if not isinstance(data, bytes):
@@ -224,6 +298,8 @@ def open_answer(body: Any) -> Reader:
         raise BadStatus(status)
     if service == (0, _SERVICE_FAULT):
         raise BadStatus(0x80010000)
+    if service != (0, request + _ANSWERS):
+        raise Undecodable(f"an answer of another kind ({service[1]!r})")
     return reader
 
 

@@ -10,7 +10,7 @@ from dtios.sdk.adapter import ConnectionSettings
 from dtios.sdk.errors import ConfigurationError, CredentialsError, DtiosError, TemporaryError
 from dtios_opcua.binary.wire import Undecodable
 from dtios_opcua.errors import BadStatus, LostError, service_error
-from dtios_opcua.session.channel import Channel, host_and_port
+from dtios_opcua.session.channel import Channel, foreign, host_and_port
 from dtios_opcua.session.limits import Limits
 from dtios_opcua.session.session import Session
 
@@ -90,7 +90,7 @@ async def endpoints_of(url: str, timeout: float) -> list[ua.EndpointDescription]
     try:
         async with asyncio.timeout(2 * timeout):
             await channel.open()
-            found: list[ua.EndpointDescription] = await channel.client.get_endpoints()
+            found: list[ua.EndpointDescription] = await foreign(channel.client.get_endpoints())
     except Exception as error:
         known = opening_error(error, url, channel.complaint)
         if known is None:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from dtios.model.status import status_code
 from dtios_opcua.binary.nodeid import NodeKey, encode_node_id
-from dtios_opcua.binary.wire import Reader
+from dtios_opcua.binary.wire import Reader, Undecodable
 from dtios_opcua.session.channel import Channel
 from dtios_opcua.session.limits import Limits, batched, is_too_large
 
@@ -34,6 +34,7 @@ class Service:
     DELETE_MONITORED_ITEMS: Final = 781
     CREATE_SUBSCRIPTION: Final = 787
     DELETE_SUBSCRIPTIONS: Final = 847
+    SET_PUBLISHING_MODE: Final = 799
     PUBLISH: Final = 826
     REPUBLISH: Final = 832
     CLOSE_SESSION: Final = 473
@@ -138,13 +139,24 @@ class _Result:
     references: list[Reference]
 
 
+_MOST_REFERENCES: Final = 1_000_000
+_MOST_FRUITLESS: Final = 50
+_MOST_ROUNDS: Final = 10_000
+"""Of BrowseNext for one Browse: more than any machine has, and an end where a server has none."""
+
+
 async def _continue(channel: Channel, limits: Limits, results: list[_Result], uri_index: Callable[[str], int | None]) -> None:
+    """Raises Undecodable where it never ends."""
+
     def payload(some: Sequence[_Result]) -> bytes:
         points = b"".join(struct.pack("<i", len(one.point or b"")) + (one.point or b"") for one in some)
         return b"\x00" + struct.pack("<i", len(some)) + points
 
     open_ones = [one for one in results if one.point]
-    while open_ones:
+    found = fruitless = 0
+    for _ in range(_MOST_ROUNDS):
+        if not open_ones:
+            return
         async for some, answer in batched(channel, limits, "browse", Service.BROWSE_NEXT, open_ones, payload):
             if isinstance(answer, int):
                 some[0].status, some[0].point = answer, None
@@ -152,7 +164,14 @@ async def _continue(channel: Channel, limits: Limits, results: list[_Result], ur
             for one, next_part in zip(some, _results(answer, uri_index, len(some)), strict=True):
                 one.status, one.point = next_part.status, next_part.point
                 one.references += next_part.references
+        before, found = found, sum(len(one.references) for one in results)
+        fruitless = 0 if found > before else fruitless + 1
+        if fruitless > _MOST_FRUITLESS or found > _MOST_REFERENCES:
+            break
         open_ones = [one for one in open_ones if one.point]
+    raise Undecodable("references without end")
+        open_ones = [one for one in open_ones if one.point]
+    raise Undecodable("references without end")
 
 
 def _results(reader: Reader, uri_index: Callable[[str], int | None], expected: int) -> list[_Result]:

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from dtios.model.status import BAD_DECODING_ERROR
-from dtios.model.values import NO_TIME
+from dtios.model.values import NO_TIME, Record
 from dtios_opcua.binary.decoder import Decoder
 from dtios_opcua.binary.encoder import Encoder
 from dtios_opcua.binary.nodeid import Namespaces, NodeKey
 from dtios_opcua.binary.standard_types import standard_types
 from dtios_opcua.binary.typetable import TypeTable
 from dtios_opcua.binary.wire import Reader, Undecodable
-from dtios_opcua.session.channel import Answer, Channel, host_and_port
+from dtios_opcua.session.channel import Answer, Channel, foreign, host_and_port
 from dtios_opcua.session.limits import Limits, batched
 from dtios_opcua.session.services import Attribute, Service, read_payload
 
@@ -67,17 +67,17 @@ class Session:
         client.session_timeout = _SESSION_TIMEOUT
         client._session_counter = os.getpid()
         await self.channel.open()
-        result = await client.create_session()
-        await client.activate_session(username=user, password=password)
+        result = await foreign(client.create_session())
+        await foreign(client.activate_session(username=user, password=password))
         self.channel.use_token(result.AuthenticationToken)
         await self._look_around()
 
     async def _look_around(self) -> None:
         keys = [_NAMESPACE_ARRAY, _START_TIME, _BUILD_INFO, *_LIMITS.values()]
         values = [value for value, *_ in await self.read([(key, Attribute.VALUE) for key in keys])]
-        uris = tuple(str(uri) for uri in values[0] or ())
+        uris = tuple(str(uri) for uri in values[0]) if isinstance(values[0], list) else ()
         self._use(Namespaces(uris or ("http://opcfoundation.org/UA/",)))
-        build = values[2].fields if values[2] is not None else {}
+        build = values[2].fields if isinstance(values[2], Record) else {}
         self.fingerprint = repr((uris, values[1], sorted((name, str(value)) for name, value in build.items())))
         for name, value in zip(_LIMITS, values[3:], strict=True):
             self.limits.claim(name, value)

@@ -4,8 +4,10 @@ import time
 from collections.abc import Callable
 
 import anyio
+from asyncua.ua.uaerrors import UaError
 
 from dtios.sdk.adapter import Sink
+from dtios_opcua.binary.wire import Undecodable
 from dtios_opcua.errors import LostError
 from dtios_opcua.session.channel import Answer, Channel
 from dtios_opcua.session.services import Attribute, Service, read_payload
@@ -48,6 +50,9 @@ async def watch_channel(channel: Channel, keep_alive: float, sink: Sink, lost: C
                 await channel.renew()
         except (LostError, OSError) as error:
             lost(error)
+            return
+        except (UaError, Undecodable) as error:
+            lost(LostError(f"the secure channel could not be renewed ({error})"))
             return
 
 

@@ -272,7 +272,8 @@ class Link:
         if not handles:
             return
         log.warning("values missed", endpoint=self.url, cause=loss.cause, count=loss.count)
-        self._router.miss(handles, Gap(loss.cause, receive_from=self._heard_at, receive_to=now, count=loss.count))
+        since = self._heard_at if loss.since is None else min(loss.since, now)
+        self._router.miss(handles, Gap(loss.cause, receive_from=since, receive_to=now, count=loss.count))
 
     def alive(self) -> None:
         self._heard = self._clock.monotonic()

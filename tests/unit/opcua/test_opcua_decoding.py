@@ -179,7 +179,7 @@ def test_no_time_and_the_end_of_time():
     ],
 )
 def test_matrices_with_any_dimension_empty(flat, dimensions, nested):
-    result = reshape(flat, dimensions)
+    result = reshape(Reader(b""), flat, dimensions)
     assert result is nested if nested is UNREADABLE else result == nested
 
 

@@ -1,0 +1,92 @@
+"""The address space of the scripted server: one machine with counters that all show the same number."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Final
+
+from asyncua import ua
+
+__all__ = ["URI", "Space"]
+
+URI: Final = "urn:dtios:scripted"
+_OBJECTS: Final = ua.NodeId(85)
+_MACHINE: Final = ua.NodeId("Machine", 1)
+_METHOD: Final = ua.NodeId("Reset", 1)
+_FOLDER_TYPE, _BASE_OBJECT_TYPE, _BASE_VARIABLE_TYPE = ua.NodeId(61), ua.NodeId(58), ua.NodeId(63)
+_ORGANIZES, _COMPONENT = ua.NodeId(35), ua.NodeId(47)
+
+
+class Space:
+    """`number` is what each counter shows. `gone` are counters that are no longer there."""
+
+    def __init__(self, counters: int, now: Callable[[], datetime]) -> None:
+        self.number = 1
+        self.gone: set[int] = set()
+        self.uris = ["http://opcfoundation.org/UA/", URI]
+        self.started = now()
+        self._counters = counters
+        self._now = now
+
+    def _nodes(self) -> dict[int, ua.NodeId]:
+        return {n: ua.NodeId(f"Counter{n}", 1) for n in range(self._counters) if n not in self.gone}
+
+    def counter(self, node: ua.NodeId) -> int | None:
+        return next((n for n, one in self._nodes().items() if one == node), None)
+
+    def reading(self, _: int) -> ua.DataValue:
+        return ua.DataValue(
+            ua.Variant(self.number, ua.VariantType.Int64), SourceTimestamp=self._now(), ServerTimestamp=self._now()
+        )
+
+    def read(self, node: ua.NodeId, attribute: int) -> ua.DataValue:
+        known = self._attributes(node)
+        if known is None:
+            return ua.DataValue(StatusCode=ua.StatusCode(ua.StatusCodes.BadNodeIdUnknown))
+        found = known.get(attribute)
+        if found is None:
+            return ua.DataValue(StatusCode=ua.StatusCode(ua.StatusCodes.BadAttributeIdInvalid))
+        return found if isinstance(found, ua.DataValue) else ua.DataValue(found)
+
+    def _attributes(self, node: ua.NodeId) -> dict[int, Any] | None:
+        kinds = ua.VariantType
+        if node.NamespaceIndex == 0:
+            value: dict[Any, ua.Variant] = {
+                2255: ua.Variant(self.uris, kinds.String),
+                2257: ua.Variant(self.started, kinds.DateTime),
+                2259: ua.Variant(0, kinds.Int32),
+                2258: ua.Variant(self._now(), kinds.DateTime),
+            }
+            return {13: value[node.Identifier]} if node.Identifier in value else {}
+        name = ua.Variant(ua.QualifiedName(str(node.Identifier), 1), kinds.QualifiedName)
+        text = ua.Variant(ua.LocalizedText("as told"), kinds.LocalizedText)
+        if node in (_MACHINE, _METHOD):
+            yes = ua.Variant(True, kinds.Boolean)
+            return {2: ua.Variant(1, kinds.Int32), 3: name, 5: text, 21: yes, 22: yes}
+        counter = self.counter(node)
+        if counter is None:
+            return None
+        level = ua.Variant(3, kinds.Byte)
+        return {
+            2: ua.Variant(2, kinds.Int32), 3: name, 5: text, 13: self.reading(counter), 17: level, 18: level,
+            14: ua.Variant(ua.NodeId(8), kinds.NodeId), 15: ua.Variant(-1, kinds.Int32),
+        }  # fmt: skip
+
+    def browse(self, asked: Any) -> ua.BrowseResult:
+        forward = asked.BrowseDirection in (ua.BrowseDirection.Forward, ua.BrowseDirection.Both)
+        below: list[ua.ReferenceDescription] = []
+        if forward and asked.NodeId == _OBJECTS:
+            below = [self._reference(_ORGANIZES, _MACHINE, ua.NodeClass.Object, _BASE_OBJECT_TYPE)]
+        elif forward and asked.NodeId == _MACHINE:
+            nodes = self._nodes().values()
+            below = [self._reference(_COMPONENT, one, ua.NodeClass.Variable, _BASE_VARIABLE_TYPE) for one in nodes]
+            below.append(self._reference(_COMPONENT, _METHOD, ua.NodeClass.Method, ua.NodeId()))
+        return ua.BrowseResult(References=below)
+
+    @staticmethod
+    def _reference(kind: ua.NodeId, node: ua.NodeId, node_class: ua.NodeClass, definition: ua.NodeId) -> ua.ReferenceDescription:
+        made = ua.ReferenceDescription(ReferenceTypeId=kind, IsForward=True, NodeClass=node_class)
+        made.NodeId = ua.ExpandedNodeId(node.Identifier, node.NamespaceIndex)
+        made.BrowseName = ua.QualifiedName(str(node.Identifier), 1)
+        made.DisplayName = ua.LocalizedText(str(node.Identifier))
+        made.TypeDefinition = ua.ExpandedNodeId(definition.Identifier, definition.NamespaceIndex)
+        return made
