@@ -36,6 +36,7 @@ class Subscription:
         self._now = now
         self._interval = asked.RequestedPublishingInterval / 1000
         self._keep_alive = self._interval * asked.RequestedMaxKeepAliveCount
+        self._told_gone: set[int] = set()
         self._checked = self._spoke = time.monotonic()
 
     def add(self, item: Any) -> ua.MonitoredItemCreateResult:
@@ -49,6 +50,9 @@ class Subscription:
 
     def changed(self) -> None:
         for item, (_, counter) in self.items.items():
+            if counter in self._space.gone and counter in self._told_gone:
+                continue
+            self._told_gone = self._space.gone & (self._told_gone | {counter})
             queue = self.queues[item]
             queue.append(self._space.reading(counter))
             if len(queue) > self.most:

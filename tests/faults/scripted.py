@@ -50,7 +50,7 @@ class ScriptedServer:
         self.operations = 0  # of one request, 0 for no limit
         self.clock = timedelta()  # how far the server's own clock is ahead
         self.counting = True
-        self.log: list[tuple[int, int]] = []
+        self.log: list[tuple[int, int]] = [(time.time_ns(), 1)]
         self.port = 0
         self.links: list[Link] = []
         self.sessions = 0

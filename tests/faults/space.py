@@ -21,6 +21,7 @@ class Space:
 
     def __init__(self, counters: int, now: Callable[[], datetime]) -> None:
         self.number = 1
+        self.kind = ua.VariantType.Int64
         self.gone: set[int] = set()
         self.uris = ["http://opcfoundation.org/UA/", URI]
         self.started = now()
@@ -33,10 +34,12 @@ class Space:
     def counter(self, node: ua.NodeId) -> int | None:
         return next((n for n, one in self._nodes().items() if one == node), None)
 
-    def reading(self, _: int) -> ua.DataValue:
-        return ua.DataValue(
-            ua.Variant(self.number, ua.VariantType.Int64), SourceTimestamp=self._now(), ServerTimestamp=self._now()
-        )
+    def reading(self, counter: int) -> ua.DataValue:
+        now = self._now()
+        if counter in self.gone:
+            return ua.DataValue(StatusCode=ua.StatusCode(ua.StatusCodes.BadNodeIdUnknown), SourceTimestamp=now)
+        number = float(self.number) if self.kind == ua.VariantType.Double else self.number
+        return ua.DataValue(ua.Variant(number, self.kind), SourceTimestamp=now, ServerTimestamp=now)
 
     def read(self, node: ua.NodeId, attribute: int) -> ua.DataValue:
         known = self._attributes(node)

@@ -1,13 +1,18 @@
 """Coverage-guided search with atheris (libFuzzer): `python -m tests.fuzz.hunt values|client CORPUS... -runs=20000 -seed=1`.
 
+    -merge=1 tests/fuzz/corpus/values NEW...       # what adds coverage is kept
+
 Needs the extra `fuzz`. libFuzzer's options go through; it ends the process itself, with a status other than 0 when an input
 crashed, hung (-timeout) or took too much memory (-rss_limit_mb, -malloc_limit_mb), and leaves that input in a file.
 """
 
 import asyncio
+import shlex
 import sys
+import tempfile
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 
 import atheris
 
@@ -28,8 +33,19 @@ def _client(server: AbstractAsyncContextManager[client.Client]) -> Callable[[byt
     return run
 
 
+def _executable(name: str) -> str:
+    """libFuzzer starts itself again for -merge=1 and -minimize_crash=1, by argv[0]."""
+    handle, path = tempfile.mkstemp(prefix="hunt-", suffix=".sh")
+    with open(handle, "w") as script:
+        script.write(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m tests.fuzz.hunt {name} "$@"\n')
+    Path(path).chmod(0o700)
+    return path
+
+
 if __name__ == "__main__":
     name = sys.argv.pop(1)
     server = client.client()  # a context manager that nobody holds would be over at once
+    if {"-merge=1", "-minimize_crash=1"} & set(sys.argv):
+        sys.argv[0] = _executable(name)
     atheris.Setup(sys.argv, values.decode if name == "values" else _client(server))
     atheris.Fuzz()

@@ -170,8 +170,6 @@ async def _continue(channel: Channel, limits: Limits, results: list[_Result], ur
             break
         open_ones = [one for one in open_ones if one.point]
     raise Undecodable("references without end")
-        open_ones = [one for one in open_ones if one.point]
-    raise Undecodable("references without end")
 
 
 def _results(reader: Reader, uri_index: Callable[[str], int | None], expected: int) -> list[_Result]:
