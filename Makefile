@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SECONDS ?=
 
-.PHONY: help demo test check unit soak bench interop-install clean
+.PHONY: help demo test check unit soak fuzz fuzz-install bench interop-install clean
 
 help:
 	@echo "make demo [SECONDS=20]   a simulated machine, described, watched and run by an app"
@@ -13,6 +13,7 @@ help:
 	@echo "make check               format, lint, types and import contracts"
 	@echo "make bench               measure, each figure beside a peer's"
 	@echo "make soak                the slow tests"
+	@echo "make fuzz                search for answers of a server that break the client (installs atheris)"
 	@echo "make interop-install     node packages for tests/interop (needs node and npm)"
 
 $(READY): pyproject.toml constraints.txt
@@ -36,6 +37,12 @@ test: check
 
 soak: $(READY)
 	$(BIN)/pytest -m slow
+
+fuzz-install: $(READY)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,fuzz]' -c constraints.txt
+
+fuzz: fuzz-install
+	$(BIN)/pytest -rP tests/fuzz
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks
