@@ -3,7 +3,7 @@
 import math
 import struct
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from dtios.model.datatypes import INTEGER_RANGES, BuiltinType, ValueType
@@ -13,6 +13,7 @@ from dtios.model.values import EARLIEST, LATEST, DateTime, LocalizedText, NodeId
 __all__ = ["check"]
 
 _Check = Callable[[Any, ValueType, str], Any]
+_Outer = Mapping[str, ValueType]
 _SCALAR_OR_ARRAY: Final = -3
 
 
@@ -22,11 +23,15 @@ def check(value: Any, type: ValueType, where: str = "") -> Any:
     Raises RefusedError for overflow, NaN, infinity, a fraction into an integer, a number no member of the enumeration has,
     a missing or unknown field, a wrong rank or length, or another type altogether.
     """
+    return _check(value, type, where, {})
+
+
+def _check(value: Any, type: ValueType, where: str, outer: _Outer) -> Any:
     if isinstance(value, list | tuple) and not isinstance(value, LocalizedText | QualifiedName):
-        return _check_array(value, type, where)
+        return _check_array(value, type, where, outer)
     if type.rank >= 0:
         raise _refused(value, type, where, "give a list")
-    return _check_scalar(value, type, where)
+    return _check_scalar(value, type, where, outer)
 
 
 def _refused(value: Any, type: ValueType, where: str, mend: str) -> RefusedError:
@@ -36,7 +41,7 @@ def _refused(value: Any, type: ValueType, where: str, mend: str) -> RefusedError
 # --- arrays ------------------------------------------------------------------------------------------------------------------
 
 
-def _check_array(value: Sequence[Any], type: ValueType, where: str) -> list[Any]:
+def _check_array(value: Sequence[Any], type: ValueType, where: str, outer: _Outer) -> list[Any]:
     if type.rank == -1:
         raise _refused(value, type, where, "give a single value")
     shape = _shape(value, type, where)
@@ -48,7 +53,7 @@ def _check_array(value: Sequence[Any], type: ValueType, where: str) -> list[Any]
         for length, limit in zip(shape, type.dimensions, strict=False):
             if limit and length > limit:
                 raise _refused(value, type, where, f"give at most {limit} elements, not {length}")
-    return _check_elements(value, type, where)
+    return _check_elements(value, type, where, outer)
 
 
 def _shape(value: Any, type: ValueType, where: str) -> list[int]:
@@ -61,11 +66,11 @@ def _shape(value: Any, type: ValueType, where: str) -> list[int]:
     return [len(value), *(shapes[0] if shapes else [])]
 
 
-def _check_elements(value: Sequence[Any], type: ValueType, where: str) -> list[Any]:
+def _check_elements(value: Sequence[Any], type: ValueType, where: str, outer: _Outer) -> list[Any]:
     return [
-        _check_elements(v, type, f"{where}[{i}]")
+        _check_elements(v, type, f"{where}[{i}]", outer)
         if isinstance(v, list | tuple) and not isinstance(v, LocalizedText | QualifiedName)
-        else _check_scalar(v, type, f"{where}[{i}]")
+        else _check_scalar(v, type, f"{where}[{i}]", outer)
         for i, v in enumerate(value)
     ]
 
@@ -73,7 +78,7 @@ def _check_elements(value: Sequence[Any], type: ValueType, where: str) -> list[A
 # --- scalars -----------------------------------------------------------------------------------------------------------------
 
 
-def _check_scalar(value: Any, type: ValueType, where: str) -> Any:
+def _check_scalar(value: Any, type: ValueType, where: str, outer: _Outer) -> Any:
     if value is None and type.builtin in _NULLABLE:
         return None
     if type.builtin in INTEGER_RANGES:
@@ -81,7 +86,7 @@ def _check_scalar(value: Any, type: ValueType, where: str) -> Any:
     if type.builtin in (BuiltinType.Float, BuiltinType.Double):
         return _check_float(value, type, where)
     if type.builtin is BuiltinType.ExtensionObject:
-        return _check_record(value, type, where)
+        return _check_record(value, type.opened(outer), where, outer)
     return _CHECKS.get(type.builtin, _unwritable)(value, type, where)
 
 
@@ -128,7 +133,7 @@ def _check_float(value: Any, type: ValueType, where: str) -> float:
     return number
 
 
-def _check_record(value: Any, type: ValueType, where: str) -> Record:
+def _check_record(value: Any, type: ValueType, where: str, outer: _Outer) -> Record:
     if not isinstance(value, Record):
         raise _refused(value, type, where, "give a structure")
     if not type.fields:
@@ -144,11 +149,12 @@ def _check_record(value: Any, type: ValueType, where: str) -> Record:
     if type.union and len(value.fields) > 1:
         raise RefusedError(f"{type.label()} is a union and holds one field", where=where, mend="give one field only")
     checked = dict(value.fields) if type.abstract else {}
+    outer = type.around(outer)
     for f in type.fields:
         if f.optional and value.fields.get(f.name) is None:
             checked.pop(f.name, None)  # null says that it is absent
         elif f.name in value.fields:
-            checked[f.name] = check(value.fields[f.name], f.type, f"{where}/{f.name}" if where else f.name)
+            checked[f.name] = _check(value.fields[f.name], f.type, f"{where}/{f.name}" if where else f.name, outer)
         elif not type.union:
             raise RefusedError(f"the field {f.name!r} of {type.label()} is missing", where=where, mend=f"give a {f.type.label()}")
     return Record(value.type or type.name, checked)

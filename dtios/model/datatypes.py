@@ -4,7 +4,8 @@ A `ValueType` says everything needed to check, convert and show a value: its bui
 rank (Part 3, 5.6.2) and, where it is an enumeration or a structure, the members or fields.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 __all__ = ["ANY_RANK", "INTEGER_RANGES", "SCALAR", "BuiltinType", "Field", "ValueType"]
@@ -76,6 +77,7 @@ class ValueType:
     `members` are an enumeration's (value, name) pairs, or for an option set its (bit, name) pairs.
     `fields` are a structure's; `union` says that only one of them is present; `abstract` that a subtype may stand in.
     `identifier` is the adapter's address of the data type (OPC UA: `nsu=...;i=...`), empty for built-in ones.
+    A structure that lies inside itself has no fields there: see `opened`.
     """
 
     builtin: BuiltinType
@@ -102,6 +104,16 @@ class ValueType:
     def is_numeric(self) -> bool:
         """True for the integers and floats of Part 6 that a unit can apply to."""
         return BuiltinType.SByte <= self.builtin <= BuiltinType.Double and not self.members
+
+    def opened(self, outer: Mapping[str, "ValueType"]) -> "ValueType":
+        """The type with its fields where it stands inside itself; `outer` are the structures around it, by identifier."""
+        if self.fields or self.builtin is not BuiltinType.ExtensionObject or self.identifier not in outer:
+            return self
+        return replace(outer[self.identifier], rank=self.rank, dimensions=self.dimensions)
+
+    def around(self, outer: Mapping[str, "ValueType"]) -> Mapping[str, "ValueType"]:
+        """The structures around this one's fields."""
+        return {**outer, self.identifier: self} if self.fields else outer
 
     def label(self) -> str:
         """What a person reads: `Double`, `Int32[]`, `Float[3][3]`."""

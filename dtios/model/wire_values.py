@@ -9,7 +9,7 @@ import base64
 import binascii
 import math
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from dtios.model.datatypes import INTEGER_RANGES, BuiltinType, Field, ValueType
@@ -31,6 +31,8 @@ from dtios.model.wire_time import time_from_json, time_to_json
 
 __all__ = ["from_json", "to_json"]
 
+_Outer = Mapping[str, ValueType]
+
 _EXACT: Final = 2**53
 """Beyond this a JSON reader that holds numbers as doubles loses digits."""
 
@@ -44,14 +46,18 @@ _UNTYPED: Final = frozenset({BuiltinType.Variant, BuiltinType.DataValue, Builtin
 
 def to_json(value: Any, type: ValueType | None = None) -> Any:
     """A value in its JSON form. Without a type (a Variant's content) the value itself tells."""
+    return _to_json(value, type, {})
+
+
+def _to_json(value: Any, type: ValueType | None, outer: _Outer) -> Any:
     if value is None:
         return None
     if isinstance(value, list | tuple) and not isinstance(value, LocalizedText | QualifiedName):
-        return [to_json(v, type) for v in value]
+        return [_to_json(v, type, outer) for v in value]
     if type is not None and type.is_enumeration and isinstance(value, int):
         return {"value": int(value), "name": _member_name(value, type)}
     if isinstance(value, Record):
-        return _record_to_json(value, type)
+        return _record_to_json(value, None if type is None else type.opened(outer), outer)
     form = _FORMS.get(value.__class__)
     if form is not None:
         return form(value)
@@ -66,7 +72,7 @@ def _member_name(value: int, type: ValueType) -> str:
     return next((name for number, name in type.members if number == value), "")
 
 
-def _record_to_json(record: Record, type: ValueType | None) -> dict[str, Any]:
+def _record_to_json(record: Record, type: ValueType | None, outer: _Outer) -> dict[str, Any]:
     """In the type's order; an optional field that is absent is null, of a union only the field that is there."""
     if type is None:
         return {name: to_json(value) for name, value in record.fields.items()}
@@ -74,7 +80,8 @@ def _record_to_json(record: Record, type: ValueType | None) -> dict[str, Any]:
     absent = () if type.union else (f.name for f in type.fields if f.optional and f.name not in record.fields)
     fields = record.fields | dict.fromkeys(absent)
     order = [*(name for name in types if name in fields), *(name for name in fields if name not in types)]
-    return {name: to_json(fields[name], types.get(name)) for name in order}
+    outer = type.around(outer)
+    return {name: _to_json(fields[name], types.get(name), outer) for name in order}
 
 
 def _float_to_json(value: float) -> Any:
@@ -122,10 +129,14 @@ def from_json(value: Any, type: ValueType) -> Any:
 
     Widths are not checked here (`coercion.check` does). Raises ConfigurationError for a form that cannot be of this type.
     """
+    return _from_json(value, type, {})
+
+
+def _from_json(value: Any, type: ValueType, outer: _Outer) -> Any:
     if value is None:
         return None
     if isinstance(value, list) and type.rank != -1:
-        return [from_json(v, type) for v in value]
+        return [_from_json(v, type, outer) for v in value]
     if isinstance(value, list):
         raise _unfit(value, type, "a single value")
     if type.is_enumeration:
@@ -134,6 +145,8 @@ def from_json(value: Any, type: ValueType) -> Any:
         return _integer_from_json(value, type)
     if type.builtin in _UNTYPED:
         return value
+    if type.is_structure:
+        return _record_from_json(value, type.opened(outer), outer)
     return _READERS[type.builtin](value, type)
 
 
@@ -229,7 +242,7 @@ def _qualified_from_json(value: Any, type: ValueType) -> QualifiedName:
     return QualifiedName("", _text(value, type, 'a name, or {"name": ..., "namespace": ...}'))
 
 
-def _record_from_json(value: Any, type: ValueType) -> Any:
+def _record_from_json(value: Any, type: ValueType, outer: _Outer) -> Any:
     if not isinstance(value, dict):
         raise _unfit(value, type, "an object with the fields " + ", ".join(f.name for f in type.fields))
     if not type.fields:
@@ -238,12 +251,13 @@ def _record_from_json(value: Any, type: ValueType) -> Any:
     unknown = sorted(value.keys() - fields.keys())
     if unknown:
         raise ConfigurationError(f"{type.label()} has no field {unknown[0]!r}", mend="its fields are " + ", ".join(fields))
-    return Record(type.name, {name: _field_from_json(value[name], f) for name, f in fields.items() if name in value})
+    outer = type.around(outer)
+    return Record(type.name, {name: _field_from_json(value[name], f, outer) for name, f in fields.items() if name in value})
 
 
-def _field_from_json(value: Any, field: Field) -> Any:
+def _field_from_json(value: Any, field: Field, outer: _Outer) -> Any:
     try:
-        return from_json(value, field.type)
+        return _from_json(value, field.type, outer)
     except ConfigurationError as error:
         where = f"{field.name}/{error.where}" if error.where else field.name
         raise ConfigurationError(error.message, where=where, mend=error.mend) from None
@@ -263,5 +277,4 @@ _READERS: Final[dict[BuiltinType, Callable[[Any, ValueType], Any]]] = {
     BuiltinType.StatusCode: _status_from_json,
     BuiltinType.QualifiedName: _qualified_from_json,
     BuiltinType.LocalizedText: _localized_from_json,
-    BuiltinType.ExtensionObject: _record_from_json,
 }

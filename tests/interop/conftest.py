@@ -27,6 +27,13 @@ def bare_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MachinePro
         yield server
 
 
+@pytest.fixture(scope="session")
+def companion_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MachineProcess]:
+    """A server with every companion NodeSet that the stack has (companions.mjs)."""
+    with node_server(tmp_path_factory.mktemp("companions") / "calls.jsonl", script="companions") as server:
+        yield server
+
+
 @pytest.fixture
 def dtios(tmp_path: Path) -> Dtios:
     """The real command line, in a process of its own."""

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import jsonschema
 
+from dtios.cli.schema import schemas
 from dtios.model.wire import machine_to_json
 from dtios.runtime.configuration.config import RuntimeConfig
 from dtios.runtime.core import Runtime
@@ -15,8 +17,9 @@ from dtios.runtime.registry import Registry
 from dtios.runtime.state import StateDirectory
 from dtios.sdk.client import Client
 from tests.runtimes import client_of
+from tests.system.cli.conftest import Ended
 
-__all__ = ["changes_of", "described", "reached", "runtime_of"]
+__all__ = ["changes_of", "described", "machines_of", "reached", "runtime_of"]
 
 
 @asynccontextmanager
@@ -53,3 +56,13 @@ async def changes_of(client: Client, machine: str, signals: Sequence[str], secon
                 if wanted <= seen.keys():
                     return seen
     return seen
+
+
+def machines_of(ended: Ended) -> dict[str, dict[str, Any]]:
+    """`describe --json` of all machines, by name; its signals and skills by path."""
+    assert ended.status == 0, ended
+    (form,) = ended.lines
+    jsonschema.Draft202012Validator(schemas()["describe"]).validate(form)
+    by_name = {m["name"]: m for m in form["machines"]}
+    assert len(by_name) == len(form["machines"])
+    return {n: {**m, **{part: {x["path"]: x for x in m[part]} for part in ("signals", "skills")}} for n, m in by_name.items()}

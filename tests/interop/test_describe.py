@@ -2,14 +2,11 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
-import jsonschema
 import pytest
 
-from dtios.cli.schema import schemas
 from tests.interop.expected import BAD, ODDBALL
-from tests.interop.reach import described, reached
+from tests.interop.reach import described, machines_of, reached
 from tests.machines.process import MachineProcess
 from tests.system.cli.conftest import Ended, runner
 
@@ -25,18 +22,8 @@ def shown(tmp_path_factory: pytest.TempPathFactory, interop_server: MachineProce
     return runner(folder, folder / "state")("describe", interop_server.endpoint, "--json")
 
 
-def machines(ended: Ended) -> dict[str, dict[str, Any]]:
-    """`describe --json` of all machines, by name; its signals and skills by path."""
-    assert ended.status == 0, ended
-    (form,) = ended.lines
-    jsonschema.Draft202012Validator(schemas()["describe"]).validate(form)
-    by_name = {m["name"]: m for m in form["machines"]}
-    assert len(by_name) == len(form["machines"])
-    return {n: {**m, **{part: {x["path"]: x for x in m[part]} for part in ("signals", "skills")}} for n, m in by_name.items()}
-
-
 def test_machines_and_their_profiles(shown: Ended) -> None:
-    found = machines(shown)
+    found = machines_of(shown)
     assert {name: machine["profiles"] for name, machine in found.items()} == {
         "Assembler": ["machinery", "job-order"],
         "Shop": ["job-order"],  # by a type that derives from the receiver's
@@ -68,7 +55,7 @@ def test_machines_and_their_profiles(shown: Ended) -> None:
 
 
 def test_signals_of_a_type_no_profile_knows(shown: Ended) -> None:
-    oddball = machines(shown)["Oddball"]
+    oddball = machines_of(shown)["Oddball"]
     signals = oddball["signals"]
     told = {path: (signals[path]["value"], signals[path]["status"]) for path in (*ODDBALL, *BAD)}
     assert told == {path: (value, "Good") for path, value in ODDBALL.items()} | BAD

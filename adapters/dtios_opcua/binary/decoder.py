@@ -185,6 +185,8 @@ class Decoder:
         layout = self.types.structure(info.key)
         if layout is None:
             return self._raw(encoding, body)
+        if not body and layout.masked and all(one.optional for one in layout.fields):
+            return Record(info.name, {})  # node-opcua leaves the mask out where every field is absent
         inner = Reader(body, within=reader).nested()
         try:
             record = Record(info.name, self.fields(inner, layout))

@@ -6,7 +6,7 @@ from typing import Any
 from dtios.mapping.facts import Argument, BrowseFacts, Node, NodeKind, ReferenceKind
 from dtios.model.datatypes import SCALAR, BuiltinType, ValueType
 from dtios.model.machine import Access, Range
-from dtios.model.status import is_bad, status_name
+from dtios.model.status import BAD_WAITING_FOR_INITIAL_DATA, is_bad, status_name
 from dtios.model.values import LocalizedText, QualifiedName, Record
 from dtios.sdk.adapter import Progress
 from dtios_opcua.binary.nodeid import NodeKey, sort_key
@@ -194,7 +194,8 @@ class Browser:
         for key in readable:
             value, status, *_ = got[key, Attribute.VALUE]
             if is_bad(status):
-                self._note(key, f"its value cannot be read ({status_name(status)})")
+                if status != BAD_WAITING_FOR_INITIAL_DATA:  # there is none yet: nothing is wrong
+                    self._note(key, f"its value cannot be read ({status_name(status)})")
             elif isinstance(value, str | bytes | list) and len(value) > _MOST:
                 self._note(key, f"its value is left out, it has {len(value)} elements")
             else:

@@ -67,7 +67,9 @@ def _add(session: Session, reference: Reference, parent: NodeKey) -> None:
 
 
 async def _definitions(session: Session) -> None:
-    keys = [key for key, info in session.types.types.items() if key[0] != 0 or _has_members(session, key)]
+    keys = [
+        key for key, info in session.types.types.items() if key[0] != 0 or _has_members(session, key) or _unknown(session, info)
+    ]
     wanted = [(key, attribute) for key in keys for attribute in (Attribute.DATA_TYPE_DEFINITION, Attribute.IS_ABSTRACT)]
     readings = await session.read(wanted)
     for (key, attribute), (value, *_) in zip(wanted, readings, strict=True):
@@ -79,6 +81,11 @@ async def _definitions(session: Session) -> None:
                 _define(session, info, value)
             except (KeyError, TypeError, ValueError) as error:
                 session.notes.append(f"{info.name}: its definition is not understood ({error})")
+
+
+def _unknown(session: Session, info: DataTypeInfo) -> bool:
+    """A structure of the OPC UA namespace that is newer than what is known here."""
+    return info.structure is None and _STRUCTURE in session.types.supertypes(info.key) and info.key != _STRUCTURE
 
 
 def _has_members(session: Session, key: NodeKey) -> bool:
