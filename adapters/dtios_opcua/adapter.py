@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import ClassVar
 from urllib.parse import urlsplit
 
-from dtios.sdk.adapter import Adapter, Connection, ConnectionSettings, Endpoint
-from dtios.sdk.errors import ConfigurationError
+from dtios.mapping.facts import BrowseFacts
+from dtios.sdk.adapter import Adapter, Connection, ConnectionSettings, Endpoint, Finding
+from dtios.sdk.errors import ConfigurationError, DtiosError
 from dtios_opcua.connection import OpcUaConnection
 from dtios_opcua.discovery.addresses import full_url
 from dtios_opcua.discovery.search import discover
+from dtios_opcua.examining.examine import examine
 from dtios_opcua.session.opening import check_settings
 
 __all__ = ["OpcUaAdapter"]
@@ -37,6 +39,16 @@ class OpcUaAdapter(Adapter):
         if hint and not hint.startswith("@"):
             _check_url(full_url(hint))
         return await discover(hint)
+
+    async def examine(
+        self, url: str, settings: ConnectionSettings, home: Path, known: BrowseFacts | None = None
+    ) -> list[Finding]:
+        try:
+            _check_url(url)
+            check_settings(url, settings)
+        except DtiosError as error:
+            return [Finding("settings", "problem", error.message, url, error.mend)]
+        return await examine(OpcUaConnection(url, settings), settings, home, known)
 
 
 def _check_url(url: str) -> None:

@@ -117,6 +117,11 @@ class OpcUaConnection(Connection):
         except Undecodable as error:
             raise TemporaryError(f"the answer to {doing} is damaged ({error})", where=self.url, mend="try again") from error
 
+    @property
+    def limits(self) -> Limits:
+        """Of the session that stands, or stood last."""
+        return self._limits
+
     async def fingerprint(self) -> str:
         return self._alive().fingerprint
 

@@ -269,7 +269,9 @@ class Adapter(ABC):
         itself known in the network, and `@ADDRESS` of one of our interfaces: whatever does so there; only then may anything be
         sent to everybody. Ends within a minute. Raises what the address that was asked failed with."""
 
-    async def examine(self, url: str, settings: ConnectionSettings, home: Path) -> list[Finding]:
+    async def examine(
+        self, url: str, settings: ConnectionSettings, home: Path, known: BrowseFacts | None = None
+    ) -> list[Finding]:
         """Try everything that a connection needs, step by step, with a session of its own that ends with it. What is wrong is
-        a Finding, not an exception. Used by `dtios doctor`."""
+        a Finding, not an exception. `known` is how the endpoint looked when it was described last. Used by `dtios doctor`."""
         return []

@@ -20,6 +20,7 @@ from dtios.model.job import JobState, JobVerb
 from dtios.model.machine import OnOwnerLost
 from dtios.model.values import DataValue
 from dtios.sdk import protocol as p
+from dtios.sdk.adapter import Finding
 from dtios.sdk.codec import pack, pack_value
 from dtios.sdk.running import JobHandle
 from dtios.sdk.streams import DATA_WINDOW, FOLLOW_CAPACITY, Inbox, Subscription
@@ -331,6 +332,14 @@ class Client:
         """Endpoints at or around an address, each as `adapter`, `url`, `name`, `details`, and `error` where it did not answer.
         An empty hint asks the network. Raises what the address failed with."""
         return await self._ask_for(list[dict[str, Any]], p.Discover(hint, limit), progress)
+
+    async def examine(self, url: str, settings: Mapping[str, Any], limit: float = 60.0) -> list[Finding]:
+        """Try whatever a connection to the URL needs."""
+        return await self._ask_for(list[Finding], p.Examine(url, dict(settings), limit))
+
+    async def health(self) -> list[Finding]:
+        """What the runtime says of its machines, apps and values."""
+        return await self._ask_for(list[Finding], p.Health())
 
     async def browse(self, url: str, progress: OnProgress | None = None) -> Any:
         """Nested dicts of the nodes behind an endpoint."""

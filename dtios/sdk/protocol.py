@@ -42,6 +42,7 @@ __all__ = [
     "Data",
     "Describe",
     "Discover",
+    "Examine",
     "Failure",
     "FollowConditions",
     "FollowJob",
@@ -50,6 +51,7 @@ __all__ = [
     "FollowResults",
     "FromClient",
     "FromRuntime",
+    "Health",
     "Heartbeat",
     "Hello",
     "JobChanged",
@@ -408,6 +410,19 @@ class Discover(Message):
     limit: float = 30.0
 
 
+class Examine(Message):
+    """Needs `commission`. Whatever a connection to the URL needs, tried; without settings with those it is configured with.
+    -> list[Finding]"""
+
+    url: str
+    settings: dict[str, Any] = {}
+    limit: float = 60.0
+
+
+class Health(Message):
+    """What the runtime says of its machines, apps and values. Needs `commission`. -> list[Finding]"""
+
+
 class BrowseFactsOf(Message):
     """Needs `commission`. -> nested dicts of the nodes below an endpoint's root"""
 
@@ -453,7 +468,7 @@ RequestBody = (
     | StartJob | CommandJob | FollowJob | FollowJobs | Jobs | ShowJob | ResolveJob
     | FollowMachines | FollowConditions | Conditions | CommandCondition | FollowResults
     | StorePut | StoreGet | StoreKeys | Ask | Questions | AnswerQuestion
-    | Discover | BrowseFactsOf | Propose | Configure | Reload | Configuration | Apps | Counters
+    | Discover | Examine | Health | BrowseFactsOf | Propose | Configure | Reload | Configuration | Apps | Counters
 )  # fmt: skip
 
 

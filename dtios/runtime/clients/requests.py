@@ -8,10 +8,11 @@ from dtios.mapping.profiles.propose import propose
 from dtios.model.errors import ConfigurationError, RefusedError
 from dtios.runtime.clients.session import Last, Session, handles, packed_view
 from dtios.runtime.data.consumer import Consumer
+from dtios.runtime.links.examining import health
 from dtios.runtime.links.facts import facts_as_dict
 from dtios.runtime.links.machines import LiveMachine
 from dtios.sdk import protocol as p
-from dtios.sdk.adapter import Progress
+from dtios.sdk.adapter import Finding, Progress
 from dtios.sdk.codec import pack_value
 
 __all__: list[str] = []
@@ -262,6 +263,18 @@ async def _answer_question(session: Session, body: p.AnswerQuestion, request: p.
 async def _discover(session: Session, body: p.Discover, request: p.Request) -> list[dict[str, Any]]:
     _commissions(session, body.hint)
     return await session.kernel.links.discover(body.hint, body.limit, _progress(session, request))
+
+
+@handles(p.Examine)
+async def _examine(session: Session, body: p.Examine, request: p.Request) -> list[Finding]:
+    _commissions(session, body.url)
+    return await session.kernel.links.examine(body.url, body.settings, body.limit)
+
+
+@handles(p.Health)
+async def _health(session: Session, body: p.Health, request: p.Request) -> list[Finding]:
+    _commissions(session, "health")
+    return health(session.kernel)
 
 
 @handles(p.BrowseFactsOf)

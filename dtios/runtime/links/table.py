@@ -24,6 +24,7 @@ from dtios.runtime.data.router import Router
 from dtios.runtime.jobs.runner import JobRunner
 from dtios.runtime.links.conditions import ConditionBoard
 from dtios.runtime.links.discovery import discover
+from dtios.runtime.links.examining import examine
 from dtios.runtime.links.limits import Fault
 from dtios.runtime.links.link import Link
 from dtios.runtime.links.machines import LiveMachine, MachineTable
@@ -33,7 +34,7 @@ from dtios.runtime.links.results import ResultBoard
 from dtios.runtime.links.states import StateWatch
 from dtios.runtime.links.telling import Telling
 from dtios.runtime.registry import Registry
-from dtios.sdk.adapter import ConnectionSettings, Progress
+from dtios.sdk.adapter import ConnectionSettings, Finding, Progress
 from dtios.sdk.clock import Clock
 from dtios.sdk.secrets import TYPED
 
@@ -239,6 +240,13 @@ class LinkTable:
     async def discover(self, hint: str, limit: float, progress: Progress) -> list[dict[str, Any]]:
         """See `dtios.runtime.links.discovery`."""
         return await discover(self._registry, hint, limit, progress)
+
+    async def examine(self, url: str, settings: Mapping[str, Any], limit: float) -> list[Finding]:
+        """See `dtios.runtime.links.examining`. Without settings: with those of the connection there is."""
+        held = self._find(url, settings)
+        checked = held.settings if held is not None and not settings else self._settings(url, settings, TYPED)
+        link = None if held is None else held.link
+        return await examine(self._registry.adapter_for(url), url, checked, self._home, None, link, limit)
 
     def _settings(self, url: str, settings: Mapping[str, Any], context: dict[str, Any] | None = None) -> ConnectionSettings:
         model = self._registry.adapter_for(url).settings
