@@ -51,14 +51,21 @@ async def _session(report: Report, connection: OpcUaConnection, settings: Connec
             ended.append(error)
             tasks.cancel_scope.cancel()
 
+    refused: DtiosError | None = None
     async with anyio.create_task_group() as tasks:
-        await tasks.start(run, name=f"examine {connection.url}")
-        report.good("session", _as_whom(settings))
         try:
-            await stand(report, connection, ear, connection.limits, settings.publishing_interval, known)
+            await tasks.start(run, name=f"examine {connection.url}")
+            report.good("session", _as_whom(settings))
         except DtiosError as error:
-            ended.append(error)
+            refused = error
+        else:
+            try:
+                await stand(report, connection, ear, connection.limits, settings.publishing_interval, known)
+            except DtiosError as error:
+                ended.append(error)
         tasks.cancel_scope.cancel()
+    if refused is not None:
+        raise refused
     if ended:
         report.problem("session", f"it ended during the examination, {ended[0].message}", ended[0].mend)
 

@@ -30,7 +30,7 @@ _MOST: Final = 5000
 """Signals that are read and subscribed: more would be a burden for the machine."""
 _MANY: Final = 200
 """Requests in a row from which on describing takes noticeably long."""
-_DENIED: Final = {"BadUserAccessDenied", "BadNotReadable", "BadSecurityModeInsufficient"}
+_DENIED: Final = {"BadUserAccessDenied", "BadSecurityModeInsufficient"}
 _LIMITED: Final = {
     "BadTooManyMonitoredItems",
     "BadTooManySubscriptions",
@@ -125,7 +125,8 @@ async def _rights(report: Report, connection: Connection, facts: BrowseFacts, si
         (report.problem if len(denied) == len(some) else report.warning)("rights", message, mend)
     else:
         report.good("rights", f"{len(signals)} signals can be read and {writable} of them written, as far as the server says")
-    others = Counter(status_name(r.status) for r in readings if is_bad(r.status) and status_name(r.status) not in _DENIED)
+    said = (status_name(r.status) for n, r in zip(some, readings, strict=True) if is_bad(r.status) and n.access.readable)
+    others = Counter(name for name in said if name not in _DENIED)
     if others:
         shown = listed([f"{count} {name}" for name, count in others.most_common()])
         report.warning("values", f"signals without a good value: {shown}", "look at the machine: it says so itself")

@@ -192,6 +192,9 @@ async def test_commissioning_needs_its_grant(tmp_path: Path) -> None:
             client.browse("memory:filler"),
             client.configure({}),
             client.open("memory:filler"),
+            client.examine("memory:filler", {}),
+            client.health(),
+            client.propose("memory:filler", "filler"),
         ):
             with pytest.raises(RefusedError, match="commission"):
                 await asked
