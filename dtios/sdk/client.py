@@ -7,7 +7,7 @@ Every call raises the DtiosError tree and nothing else; TemporaryError when the 
 """
 
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Literal, NamedTuple, TypeVar
 
@@ -20,8 +20,8 @@ from dtios.model.job import JobState, JobVerb
 from dtios.model.machine import OnOwnerLost
 from dtios.model.values import DataValue
 from dtios.sdk import protocol as p
-from dtios.sdk.adapter import Finding
 from dtios.sdk.codec import pack, pack_value
+from dtios.sdk.commissioning import Commissioning, OnProgress
 from dtios.sdk.running import JobHandle
 from dtios.sdk.streams import DATA_WINDOW, FOLLOW_CAPACITY, Inbox, Subscription
 from dtios.sdk.transport import Closed, Transport
@@ -29,8 +29,6 @@ from dtios.sdk.transport import Closed, Transport
 __all__ = ["Client", "OnProgress", "Written", "open_client"]
 
 T = TypeVar("T")
-OnProgress = Callable[[str, int, int | None], None]
-"""(what is being done, how much is done, of how much or None)."""
 
 
 class Written(NamedTuple):
@@ -57,7 +55,7 @@ class _Pending:
         self.answered.set()
 
 
-class Client:
+class Client(Commissioning):
     """Requests, replies and streams over one transport. Made by `open_client`, which runs its reader."""
 
     def __init__(self, transport: Transport) -> None:
@@ -152,9 +150,6 @@ class Client:
         if pending.error is not None:
             raise pending.error
         return pending.result
-
-    async def _ask_for(self, type: type[T], body: p.RequestBody, progress: OnProgress | None = None) -> T:
-        return msgspec.convert(await self.request(body, progress), type)
 
     def _number(self) -> int:
         self._last += 1
@@ -327,38 +322,6 @@ class Client:
 
     async def answer(self, id: int, answer: str) -> None:
         await self.request(p.AnswerQuestion(id, answer))
-
-    async def discover(self, hint: str, progress: OnProgress | None = None, limit: float = 30.0) -> list[dict[str, Any]]:
-        """Endpoints at or around an address, each as `adapter`, `url`, `name`, `details`, and `error` where it did not answer.
-        An empty hint asks the network. Raises what the address failed with."""
-        return await self._ask_for(list[dict[str, Any]], p.Discover(hint, limit), progress)
-
-    async def examine(self, url: str, settings: Mapping[str, Any], limit: float = 60.0) -> list[Finding]:
-        """Try whatever a connection to the URL needs."""
-        return await self._ask_for(list[Finding], p.Examine(url, dict(settings), limit))
-
-    async def health(self) -> list[Finding]:
-        """What the runtime says of its machines, apps and values."""
-        return await self._ask_for(list[Finding], p.Health())
-
-    async def browse(self, url: str, progress: OnProgress | None = None) -> Any:
-        """Nested dicts of the nodes behind an endpoint."""
-        return await self.request(p.BrowseFactsOf(url), progress)
-
-    async def propose(self, url: str, path: str, progress: OnProgress | None = None) -> tuple[str, str]:
-        """(name, YAML) of a proposed profile for the machine at `path` behind an endpoint that is open."""
-        return await self._ask_for(tuple[str, str], p.Propose(url, path), progress)
-
-    async def configure(self, patch: Mapping[str, Any]) -> None:
-        """Merge a patch (RFC 7396) into the configuration's machines."""
-        await self.request(p.Configure(dict(patch)))
-
-    async def reload(self, *, dry_run: bool = False) -> p.ConfigurationReport:
-        """Have the runtime apply its dtios.yaml as it is on disk; `dry_run`: only say what that would do."""
-        return await self._ask_for(p.ConfigurationReport, p.Reload(dry_run))
-
-    async def configuration(self) -> p.ConfigurationView:
-        return await self._ask_for(p.ConfigurationView, p.Configuration())
 
     async def apps(self) -> list[p.AppView]:
         return await self._ask_for(list[p.AppView], p.Apps())

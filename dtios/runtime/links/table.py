@@ -245,8 +245,8 @@ class LinkTable:
         """See `dtios.runtime.links.examining`. Without settings: with those of the connection there is."""
         held = self._find(url, settings)
         checked = held.settings if held is not None and not settings else self._settings(url, settings, TYPED)
-        link = None if held is None else held.link
-        return await examine(self._registry.adapter_for(url), url, checked, self._home, None, link, limit)
+        known, link = (None, None) if held is None else (held.facts, held.link)
+        return await examine(self._registry.adapter_for(url), url, checked, self._home, known, link, limit)
 
     def _settings(self, url: str, settings: Mapping[str, Any], context: dict[str, Any] | None = None) -> ConnectionSettings:
         model = self._registry.adapter_for(url).settings
