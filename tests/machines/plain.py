@@ -1,7 +1,8 @@
 """A machine that follows no companion specification: flat variables, a set point, a method that takes a while.
 
 Its counters show every number from 1 on, in order, so that a test can tell what was lost or reordered:
-`python -m tests.machines.plain --counters 10 --rate 100 --log calls.jsonl`.
+`python -m tests.machines.plain --counters 10 --rate 100 --log calls.jsonl`. With `--beside` a second machine, Beside, stands
+behind the same endpoint, with counters of its own. The log also holds each session and each monitored item that was created or deleted.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from dtios_packml.guard import guard_writes
 from dtios_packml.hosting import hosted
 from dtios_packml.lifecycle import CallLog, announce, ended
 from tests.machines.overlapping import overlapping_requests
+from tests.machines.services import log_services
 
 __all__ = ["URI", "PlainMachine", "plain_machine"]
 
@@ -34,7 +36,7 @@ SPEEDS: Final = (0.1, 1000.0)
 class PlainMachine:
     """`written`: the last number that the counters have shown. `making`: the piece work under way, if any."""
 
-    def __init__(self, counters: int, rate: float, log: CallLog) -> None:
+    def __init__(self, counters: int, rate: float, log: CallLog, beside: bool = False) -> None:
         self.log = log
         self.endpoint = ""
         self.written = 0
@@ -43,6 +45,7 @@ class PlainMachine:
         self.making: asyncio.Task[int] | None = None
         self._rate = rate
         self._count = counters
+        self._beside = beside
         self._stop = asyncio.Event()
         self._nodes: dict[str, Node] = {}
         self._counters: list[ua.NodeId] = []
@@ -64,6 +67,13 @@ class PlainMachine:
         await variable("MadeEver", 0, ua.VariantType.UInt32)
         for number in range(self._count):
             self._counters.append((await variable(f"Counter{number}", 0, ua.VariantType.UInt32)).nodeid)
+        if self._beside:
+            other = await server.nodes.objects.add_object(ua.NodeId("Beside", index), f"{index}:Beside")
+            for number in range(self._count):
+                name = ua.NodeId(f"Beside.Counter{number}", index)
+                node = await other.add_variable(name, f"{index}:Counter{number}", 0, ua.VariantType.UInt32)
+                self._counters.append(node.nodeid)
+        log_services(server, self.log)
         for node in (speed, counting):
             await node.set_writable()
         guard_writes(server, {
@@ -167,10 +177,10 @@ def _now() -> Any:
 
 @asynccontextmanager
 async def plain_machine(
-    counters: int = 4, rate: float = 20.0, port: int = 0, log: CallLog | None = None
+    counters: int = 4, rate: float = 20.0, port: int = 0, log: CallLog | None = None, beside: bool = False
 ) -> AsyncIterator[PlainMachine]:
     """The machine in this process while the block runs. `rate`: numbers per second on each counter."""
-    machine = PlainMachine(counters, rate, log or CallLog())
+    machine = PlainMachine(counters, rate, log or CallLog(), beside)
     with overlapping_requests():
         async with hosted("urn:dtios:plain:server", "/plain", port, machine.build) as endpoint:
             machine.endpoint = endpoint
@@ -185,7 +195,7 @@ async def plain_machine(
 
 async def _run(options: argparse.Namespace) -> None:
     with CallLog(options.log) as log:
-        async with plain_machine(options.counters, options.rate, options.port, log) as machine:
+        async with plain_machine(options.counters, options.rate, options.port, log, options.beside) as machine:
             announce(endpoint=machine.endpoint)
             await ended(options.with_parent)
 
@@ -195,6 +205,7 @@ if __name__ == "__main__":
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--counters", type=int, default=4)
     parser.add_argument("--rate", type=float, default=20.0)
+    parser.add_argument("--beside", action="store_true")
     parser.add_argument("--log", type=Path)
     parser.add_argument("--with-parent", action="store_true")
     asyncio.run(_run(parser.parse_args()))
