@@ -2,7 +2,8 @@
 
 Its counters show every number from 1 on, in order, so that a test can tell what was lost or reordered:
 `python -m tests.machines.plain --counters 10 --rate 100 --log calls.jsonl`. With `--beside` a second machine, Beside, stands
-behind the same endpoint, with counters of its own. The log also holds each session and each monitored item that was created or deleted.
+behind the same endpoint, with counters of its own. The log also holds each session, and each monitored item that was created or
+deleted.
 """
 
 import argparse

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import anyio
 import anyio.to_thread
@@ -27,7 +27,9 @@ __all__ = ["ConfigurationKeeper"]
 
 log = structlog.get_logger("dtios.configuration")
 
-FILE = "file"
+AGAIN: Final = 5.0
+"""Seconds until a change is tried again that is held up, as by a running job."""
+FILE: Final = "file"
 """Who changed it, where nobody gave a command: the file did."""
 
 
@@ -50,6 +52,7 @@ class ConfigurationKeeper:
         self._since = clock.now()
         self._seen: Signature = signature(running.files)
         self._problem: DtiosError | None = None
+        self._again: float | None = None
         self._troubles: list[Trouble] = []
 
     def use(self, applier: Applier) -> None:
@@ -73,17 +76,22 @@ class ConfigurationKeeper:
             except DtiosError as error:
                 self._complain(error, dry_run=dry_run)
                 if not dry_run:
-                    self._seen = () if isinstance(error, TemporaryError) else seen  # what is wrong for now is tried again
+                    self._seen = seen
+                    self._again = self._clock.monotonic() + AGAIN if isinstance(error, TemporaryError) else None
                 raise
             if not dry_run:
-                self._seen, self._problem = seen, None
+                self._seen, self._problem, self._again = seen, None, None
             return report
 
     async def watch(self) -> None:
         """Apply the file whenever it changes, until cancelled."""
         self.watched = self._path is not None
         if self.watched:
-            await watch(lambda: self.running.files, lambda: self._seen, self._changed, self._clock)
+            await watch(lambda: self.running.files, self._known, self._changed, self._clock)
+
+    def _known(self) -> Signature:
+        """What need not be taken up; nothing, when it is time to try again."""
+        return () if self._again is not None and self._clock.monotonic() >= self._again else self._seen
 
     async def _changed(self) -> None:
         assert self._path is not None
@@ -112,10 +120,10 @@ class ConfigurationKeeper:
         """Merge into `machines:` (RFC 7396), apply, and write it back. Raises ConfigurationError, and then nothing changed."""
         async with self._changing:
             prepared = await anyio.to_thread.run_sync(Patch.prepare, self.running.config, patch, self._path)
-            new = await anyio.to_thread.run_sync(
-                lambda: make_setup(prepared.config, self._registry, self._home, files=self._own_files())
-            )
             try:
+                new = await anyio.to_thread.run_sync(
+                    lambda: make_setup(prepared.config, self._registry, self._home, files=self._own_files())
+                )
                 report = await self._apply(new, Located(), who)
             except BaseException:
                 await anyio.to_thread.run_sync(prepared.discard)

@@ -48,7 +48,8 @@ class Changes:
     def kinds(self) -> list[Callable[[], None]]:
         return [
             self.envelope, self.interlock, self.on_owner_lost, self.signals, self.rename, self.come_or_go,
-            self.say_another_profile, self.connect_anew, self.live_setting, self.grant, self.configure_app, self.app_comes_or_goes, self.limit_app,
+            self.say_another_profile, self.connect_anew, self.live_setting, self.grant, self.configure_app,
+            self.app_comes_or_goes, self.limit_app,
             self.all_at_once,
         ]  # fmt: skip
 
