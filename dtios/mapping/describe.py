@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+from dtios.mapping.condition_parts import condition_parts
 from dtios.mapping.conversion import Conversion
 from dtios.mapping.discovery import Found, Matches
 from dtios.mapping.facts import BrowseFacts, NodeKind
@@ -42,6 +43,7 @@ class _Description:
             if entry.node.kind is NodeKind.OBJECT
             for profile in matches.of(entry.node)
         ]
+        self._of_conditions = condition_parts(self._layout)
         self._notes = list(facts.notes)
         self._signals: dict[str, Signal] = {}
         self._wiring: dict[str, MappedSignal] = {}
@@ -81,6 +83,8 @@ class _Description:
             if entry.node.kind is not NodeKind.VARIABLE:
                 continue
             _, rule = rules.get(id(entry.node), (None, None))
+            if rule is None and id(entry.node) in self._of_conditions:
+                continue
             path = entry.path if rule is None or rule.name is None else rule.name
             if path in self._signals or (path == entry.path and path in own_names):
                 path = self._free(entry.path, self._signals.keys() | own_names)
@@ -139,8 +143,9 @@ class _Description:
         self._claimed.update(id(node) for node in built.claimed)
 
     def _add_methods(self) -> None:
+        hidden = self._claimed | self._of_conditions
         for entry in self._layout:
-            if entry.node.kind is NodeKind.METHOD and id(entry.node) not in self._claimed:
+            if entry.node.kind is NodeKind.METHOD and id(entry.node) not in hidden:
                 self._add_skill(plain_method_skill(entry))
 
     # --- results, identification and state -----------------------------------------------------------------------------------
