@@ -1,7 +1,7 @@
 """`dtios condition`: what machines complain about, and what a person does about it."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -9,14 +9,10 @@ from dtios.cli.group import LazyGroup
 from dtios.cli.options import Target, json_option, optional_target_options, target_options
 
 if TYPE_CHECKING:
-    from dtios.model.condition import Condition
     from dtios.sdk.client import Client
     from dtios.sdk.protocol import MachineView
 
 __all__ = ["command", "output_schemas"]
-
-SETTLE: Final = 3.0
-"""Seconds to wait until the machine tells what came of it; else it is shown as it was before."""
 
 
 def output_schemas() -> dict[str, dict[str, Any]]:
@@ -166,36 +162,8 @@ def _handle(target: Target, condition: str, verb: str, as_json: bool, *, comment
 
     async def give(client: "Client", view: "MachineView") -> int:
         machine, asked = view.machine.name, ConditionVerb(verb)
-        before = await command_condition(client, machine, condition, asked, comment=comment, duration=duration)
-        now = await _settled(client, before, verb)
+        now = await command_condition(client, machine, condition, asked, comment=comment, duration=duration)
         await Output(as_json).put(condition_to_json(now), condition_text(now))
         return 0
 
     return on_machine(target, give, repeatable=False)
-
-
-async def _settled(client: "Client", before: "Condition", verb: str) -> "Condition":
-    """The condition as the machine tells it after the command, as far as it does within SETTLE seconds."""
-    import anyio
-    import msgspec
-
-    from dtios.model.condition import Condition
-
-    with anyio.move_on_after(SETTLE):
-        async with client.follow_conditions(before.machine) as changes:
-            async for change in changes:
-                told = msgspec.convert(change.condition, Condition)
-                if told.condition == before.condition:
-                    before = told
-                    if _is_so(told, verb) or not told.retain:
-                        break
-    return before
-
-
-def _is_so(condition: "Condition", verb: str) -> bool:
-    return {
-        "acknowledge": condition.acknowledged,
-        "confirm": condition.confirmed,
-        "shelve": condition.shelved,
-        "unshelve": not condition.shelved,
-    }[verb]

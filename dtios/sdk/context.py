@@ -132,7 +132,7 @@ class MachineHandle:
         return await observing.conditions(self._client, self.name)
 
     async def acknowledge(self, condition: Condition | str, comment: str = "") -> Condition:
-        """Somebody has taken note of it. Give the Condition, its id, or a name that only one has; returns it as it was before.
+        """Somebody has taken note of it. Give the Condition, its id, or a name that only one has; returns it as told after.
 
         Raises RefusedError (grant, interlock, the machine), TemporaryError (offline: nothing was sent).
         """

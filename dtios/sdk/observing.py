@@ -35,7 +35,7 @@ async def command_condition(
     duration: float | None = None,
     deadline: float | None = None,
 ) -> Condition:
-    """Returns when the machine has accepted, with the condition as it was before. `duration` and `deadline` in seconds."""
+    """Returns when the machine has accepted, with the condition as it was told then. `duration` and `deadline` in seconds."""
     body = p.CommandCondition(machine, condition, verb, str(uuid.uuid4()), comment, duration, deadline)
     return msgspec.convert(await client.request(body), Condition)
 

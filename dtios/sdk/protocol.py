@@ -346,7 +346,7 @@ class Conditions(Message):
 
 class CommandCondition(Message):
     """Acknowledge, confirm, shelve or unshelve. `condition` is its id, or a name or source that only one has. `duration` in
-    seconds. -> the form of the Condition as it was last told before the command"""
+    seconds. -> the form of the Condition as the machine told it last"""
 
     machine: str
     condition: str

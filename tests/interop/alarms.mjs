@@ -1,18 +1,36 @@
 // A machine with alarms, driven by writing its variables; what is done about an alarm is in the server's own log.
-import { DataType } from "node-opcua";
+import { DataType, StatusCodes } from "node-opcua";
 import { nodesets } from "node-opcua-nodesets";
 import { host } from "./hosting.mjs";
 
 const OPTIONALS = ["ConfirmedState", "Confirm", "ShelvingState", "SuppressedState"];
 
-await host([nodesets.standard, nodesets.di, nodesets.ia, nodesets.machinery], (addressSpace, log) => {
+await host([nodesets.standard, nodesets.di, nodesets.ia, nodesets.machinery], (addressSpace, log, server) => {
   addressSpace.installAlarmsAndConditionsService();
   const own = addressSpace.registerNamespace("urn:interop:alarms");
   const objects = addressSpace.rootFolder.objects;
   const machines = [addMachine(addressSpace, own, objects, "Press"), addMachine(addressSpace, own, objects, "Mill")];
-  for (const machine of machines) addAlarms(addressSpace, own, machine, log);
+  const inputs = Object.fromEntries(machines.map((machine) => [machine.browseName.name, addAlarms(addressSpace, own, machine, log)]));
+  addFault(own, objects, server, inputs, log);
   return [];
 });
+
+/** Closes every client's connection and changes the Press in the same breath: nobody hears of the change as it happens. */
+function addFault(own, objects, server, inputs, log) {
+  const argument = (name, dataType) => ({ name, dataType, valueRank: -1, description: { text: "" } });
+  const faults = own.addObject({ browseName: "Faults", organizedBy: objects, nodeId: "s=Faults" });
+  const inputArguments = [argument("level", DataType.Double), argument("door", DataType.Boolean)];
+  const method = own.addMethod(faults, { browseName: "Cut", inputArguments, outputArguments: [], nodeId: "s=Faults.Cut" });
+  method.bindMethod(async ([level, door], _context) => {
+    for (const endpoint of server.endpoints) for (const channel of endpoint.getChannels()) channel.abruptlyInterrupt();
+    const press = inputs.Press;
+    press.level.setValueFromSource({ dataType: DataType.Double, value: level.value });
+    press.pressureAlarm.currentBranch().setRetain(false); // it is over, as far as anybody may still ask
+    press.door.setValueFromSource({ dataType: DataType.Boolean, value: door.value });
+    log("cut", [level.value, door.value]);
+    return { statusCode: StatusCodes.Good, outputArguments: [] };
+  });
+}
 
 /** A machine of OPC 40001-1, so that two stand behind one endpoint, each with events of its own. */
 function addMachine(addressSpace, own, objects, browseName) {
@@ -61,4 +79,5 @@ function addAlarms(addressSpace, own, machine, log) {
     alarm.shelvingState.setState("Unshelved");
     alarm.shelvingState.currentState.on("value_changed", (reading) => log("shelving", [reading.value.value.text], { node }));
   }
+  return { level, door, pressureAlarm: alarms[1] };
 }

@@ -7,7 +7,7 @@ import { parseArgs } from "node:util";
 import { MessageSecurityMode, OPCUACertificateManager, OPCUAServer, SecurityPolicy } from "node-opcua";
 import { commandLog } from "./log.mjs";
 
-/** Runs a server over `nodesets`; `fill(addressSpace, log)` makes its instances and returns what has a timer. */
+/** Runs a server over `nodesets`; `fill(addressSpace, log, server)` makes its instances and returns what has a timer. */
 export async function host(nodesets, fill, more = {}) {
   const { values: options } = parseArgs({
     options: { port: { type: "string", default: "0" }, log: { type: "string" }, "with-parent": { type: "boolean", default: false } },
@@ -26,7 +26,7 @@ export async function host(nodesets, fill, more = {}) {
     ...more,
   });
   await server.initialize();
-  const timers = await fill(server.engine.addressSpace, commandLog(options.log));
+  const timers = await fill(server.engine.addressSpace, commandLog(options.log), server);
   await server.start();
 
   let ending = false;

@@ -1,7 +1,10 @@
 """Acknowledging, confirming and shelving: through the gate, like every command."""
 
 import math
+from typing import Any, Final
 from uuid import uuid4
+
+import anyio
 
 from dtios.model.condition import Condition, ConditionVerb
 from dtios.model.errors import ConfigurationError, DtiosError
@@ -13,6 +16,10 @@ from dtios.sdk.adapter import ConditionCommand
 from dtios.sdk.clock import Clock
 
 __all__ = ["ConditionCommands"]
+
+
+SETTLE: Final = 2.0
+"""Seconds to wait until the machine tells what came of an accepted command."""
 
 
 class ConditionCommands:
@@ -31,7 +38,8 @@ class ConditionCommands:
         deadline: float | None = None,
         lease: int | None = None,
     ) -> Condition:
-        """The condition as it was last told before. `wanted.condition` may be a name that only one has.
+        """The condition as the machine tells it after, or as it was before where that takes longer than SETTLE.
+        `wanted.condition` may be a name that only one has.
 
         Raises RefusedError (gate, no such condition, the machine), TemporaryError (offline: nothing was sent), OutcomeUnknown.
         """
@@ -49,13 +57,47 @@ class ConditionCommands:
             raise
         permit = await self._gate.admit(asked)
         exact = ConditionCommand(found.condition, wanted.verb, wanted.comment, wanted.duration)
+        after = _After(machine, found, wanted.verb)
+        unwatch = self._board.watch(after.told)
         try:
             await machine.link.command_condition(exact, permit.verify)
+            await permit.conclude("Good")
+            return await after.condition()
         except DtiosError as error:
             await permit.conclude(f"{error.kind}: {error}")
             raise
-        await permit.conclude("Good")
-        return found
+        finally:
+            unwatch()
+
+
+class _After:
+    """Waits for what a command leads to. Who acknowledges and then confirms at once speaks of a state the machine has told."""
+
+    def __init__(self, machine: LiveMachine, before: Condition, verb: ConditionVerb) -> None:
+        self._machine = machine
+        self._last = before
+        self._verb = verb
+        self._so = anyio.Event()
+
+    def told(self, machine: LiveMachine, form: dict[str, Any]) -> None:
+        if machine is self._machine and form["condition"] == self._last.condition:
+            self._last = Condition(**form)
+            if not self._last.retain or _is_so(self._last, self._verb):
+                self._so.set()
+
+    async def condition(self) -> Condition:
+        with anyio.move_on_after(SETTLE):
+            await self._so.wait()
+        return self._last
+
+
+def _is_so(condition: Condition, verb: ConditionVerb) -> bool:
+    return {
+        ConditionVerb.ACKNOWLEDGE: condition.acknowledged,
+        ConditionVerb.CONFIRM: condition.confirmed,
+        ConditionVerb.SHELVE: condition.shelved,
+        ConditionVerb.UNSHELVE: not condition.shelved,
+    }[verb]
 
 
 def _check_duration(wanted: ConditionCommand, machine: str) -> None:

@@ -97,8 +97,8 @@ async def test_acknowledge_confirm_and_shelve_reach_the_machine(tmp_path: Path) 
     async with press(tmp_path) as (server, runtime, client):
         complain(server, HOT)
         await until(client, lambda seen: "hot" in seen)
-        before = await command_condition(client, "press", "hot", ConditionVerb.ACKNOWLEDGE, comment="seen")
-        assert not before.acknowledged
+        after = await command_condition(client, "press", "hot", ConditionVerb.ACKNOWLEDGE, comment="seen")
+        assert after.acknowledged
         await command_condition(client, "press", "HotAlarm", ConditionVerb.SHELVE, duration=60.0)
         await command_condition(client, "press", "Motor", ConditionVerb.UNSHELVE)
         await command_condition(client, "press", "hot", ConditionVerb.CONFIRM, comment="fan replaced")
