@@ -10,11 +10,13 @@ from dtios.mapping.facts import Node, NodeKind
 from dtios.mapping.layout import Entry, Layout
 from dtios.mapping.mapped import MappedMachine
 from dtios.mapping.paths import escape, parse_path, resolve
+from dtios.mapping.profiles.bits import handshakes
 from dtios.mapping.profiles.grouping import grouped_names
 from dtios.mapping.profiles.library import GENERIC, LoadedProfile
 from dtios.mapping.profiles.profile import IdentificationField
 from dtios.mapping.profiles.proposal import Proposal, ProposedParameter, ProposedSignal, ProposedSkill
 from dtios.mapping.skills.methods import argument_names
+from dtios.model.datatypes import BuiltinType
 from dtios.model.machine import Signal
 
 __all__ = ["Observed", "as_written"]
@@ -53,6 +55,7 @@ class Observed:
             identification=self._identification(),
             signals=tuple(self._signals()),
             skills=tuple(self._skills()),
+            handshakes=tuple(handshakes(self._bits())),
         )
 
     def _layout(self) -> Layout:
@@ -96,6 +99,15 @@ class Observed:
             grouped = grouped_names(list(unique)) if len(flat) >= _FLAT else {}
             found |= {unique[n].path: f"{owner}/{new}" if owner else new for n, new in grouped.items()}
         return {path: new for path, new in found.items() if new not in taken}
+
+    def _bits(self) -> dict[str, str]:
+        """path -> BrowseName of the Boolean variables."""
+        return {
+            as_written(e.path): e.node.name.name
+            for e in self._layout()
+            if e.node.kind is NodeKind.VARIABLE and e.node.type is not None and e.node.type.builtin is BuiltinType.Boolean
+            and e.node.type.rank < 0 and self._reaches(e)
+        }  # fmt: skip
 
     def _skills(self) -> Iterator[ProposedSkill]:
         plain = {s.path for s in self.mapped.machine.skills if s.binding == "method"}

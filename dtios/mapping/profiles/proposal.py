@@ -51,6 +51,8 @@ class Proposal:
     identification: dict[str, str] = field(default_factory=dict)
     signals: tuple[ProposedSignal, ...] = ()
     skills: tuple[ProposedSkill, ...] = ()
+    handshakes: tuple[tuple[str, dict[str, str]], ...] = ()
+    """(name, part -> path) of what may be a skill that runs by bits: commented out."""
 
     def yaml(self) -> str:
         return "\n".join(self._lines()) + "\n"
@@ -69,6 +71,10 @@ class Proposal:
         yield from _mapping("identification", self.identification)
         yield from _list("signals", (line for signal in self.signals for line in _signal(signal)))
         yield from _list("skills", (line for skill in self.skills for line in _skill(skill)))
+        if self.handshakes:
+            yield "# These look like the bits of a skill. If they are, take the # and the blank after it away:"
+            yield from ([] if self.skills else ["# skills:"])
+            yield from (f"# {line}" for name, parts in self.handshakes for line in _handshake(name, parts))
 
 
 def _mapping(key: str, entries: dict[str, str]) -> Iterator[str]:
@@ -107,6 +113,14 @@ def _skill(skill: ProposedSkill) -> Iterator[str]:
     if skill.parameters:
         yield "    parameters:"
         yield from (line for parameter in skill.parameters for line in _parameter(parameter))
+
+
+def _handshake(name: str, parts: dict[str, str]) -> Iterator[str]:
+    yield "  - binding: handshake"
+    yield f"    name: {_scalar(name)}"
+    yield from (f"    {part}: {_scalar(path)}" for part, path in parts.items())
+    if "busy" not in parts:
+        yield "    done_within: SECONDS"
 
 
 def _parameter(parameter: ProposedParameter) -> Iterator[str]:

@@ -130,6 +130,23 @@ def test_flat_names_are_grouped_and_lead_to_the_same_nodes() -> None:
     }  # fmt: skip
 
 
+def test_bits_that_look_like_a_skill_are_offered_and_not_taken() -> None:
+    bit = value_type("Boolean")
+    names = ("Job_Start", "Job_Busy", "Job_Done", "Job_Error", "Pump_Start", "Lamp", '"DB1"."bExecute"', '"DB1"."bDone"')
+    text, before, after = again(facts(obj("PLC", *(var(name, type=bit) for name in names))), "PLC")
+    assert before.skills == after.skills == ()
+    assert parse_profile(text, "p").skills == ()
+    at = text.index("# skills:")
+    taken = text[:at] + "".join(line.removeprefix("# ") for line in text[at:].splitlines(keepends=True))
+    with pytest.raises(ConfigurationError):
+        parse_profile(taken, "p")  # nobody said how long the one without a busy bit may take
+    skills = {skill.name: skill for skill in parse_profile(taken.replace("SECONDS", "10"), "p").skills}
+    assert {name: (skill.binding, skill.trigger.path, skill.done.path) for name, skill in skills.items()} == {
+        "Job": ("handshake", "Job_Start", "Job_Done"),
+        "DB1": ("handshake", '"DB1"."bExecute"', '"DB1"."bDone"'),
+    }
+
+
 def test_loose_variables_and_methods_below_the_root() -> None:
     space = facts(var("Alpha"), var("Beta"), method("Go"), obj("Other", var("X")))
     text, before, after = again(space, "")
