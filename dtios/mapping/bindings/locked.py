@@ -251,17 +251,24 @@ class _Lock:
 
     async def _watch(self, until: anyio.CancelScope) -> None:
         """Cancels `until` as soon as the machine says that nobody has the lock."""
-        if self._nodes.locked is None:
-            return
-        async with self._points.watch([self._nodes.locked]) as changes:
+        while self._nodes.locked is not None and not self.lost:
+            try:
+                await self._until_free(self._nodes.locked)
+            except TemporaryError:
+                await anyio.sleep(RENEW_AGAIN)
+            else:
+                self.lost = "its lock was lost (the machine says that it is not locked)"
+                until.cancel()
+
+    async def _until_free(self, address: str) -> None:
+        async with self._points.watch([address]) as changes:
             held = False
             async for _, reading in changes:
                 if reading.is_good and reading.value is True:
                     held = True
                 elif reading.is_good and reading.value is False and held:
-                    self.lost = "its lock was lost (the machine says that it is not locked)"
-                    until.cancel()
                     return
+        raise TemporaryError("the machine stopped telling whether it is locked")
 
     async def _interval(self) -> float:
         """Well before it runs out."""
