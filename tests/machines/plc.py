@@ -7,7 +7,8 @@
 - the oven: `Oven_Cmd` 1 starts it, `Oven_State` is 0, 20 (at work), 30 (done), `Oven_Batches` counts;
 - the drive: `Drv.nSet` is a set-point, `Drv.nAct` goes there.
 
-With `--deaf` station 1 never answers; `--jam` makes its error come up after one part.
+With `--deaf` station 1 never answers; `--jam` makes its error come up after one part. `--lock` adds the device's lock: who
+does not have it writes nothing.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from asyncua import Node, Server, ua
 from dtios_packml.guard import guard_writes
 from dtios_packml.hosting import hosted
 from dtios_packml.lifecycle import CallLog, announce, ended
+from tests.machines.lockable import DeviceLock, sessions_known
 from tests.machines.overlapping import overlapping_requests
 
 __all__ = ["PlcMachine", "plc_machine"]
@@ -30,6 +32,8 @@ URI: Final = "urn:dtios:plc"
 SCAN: Final = 0.01
 PART: Final = 0.05
 """Seconds for each part."""
+LOCK_LASTS: Final = 0.5
+"""Seconds that the lock lasts without being renewed."""
 
 _BOOL, _INT, _WORD, _REAL = ua.VariantType.Boolean, ua.VariantType.Int16, ua.VariantType.UInt16, ua.VariantType.Float
 VARIABLES: Final[dict[str, tuple[Any, ua.VariantType, bool]]] = {
@@ -55,8 +59,9 @@ VARIABLES: Final[dict[str, tuple[Any, ua.VariantType, bool]]] = {
 class PlcMachine:
     """`memory` is the process image; each scan works on it and shows what has changed."""
 
-    def __init__(self, log: CallLog, *, deaf: bool = False, jam: bool = False) -> None:
+    def __init__(self, log: CallLog, *, deaf: bool = False, jam: bool = False, lock: bool = False) -> None:
         self.log = log
+        self.lock = DeviceLock(log, LOCK_LASTS) if lock else None
         self.endpoint = ""
         self.memory: dict[str, Any] = {name: first for name, (first, _, _) in VARIABLES.items()}
         self._shown = dict(self.memory)
@@ -72,12 +77,16 @@ class PlcMachine:
             self._nodes[name] = await plc.add_variable(ua.NodeId(f'"{name}"', index), f"{index}:{name}", first, kind)
             if writable:
                 await self._nodes[name].set_writable()
+        if self.lock is not None:
+            await self.lock.build(server, plc, index)
         guard_writes(server, {
             self._nodes[name].nodeid: (kind, self._writer(name)) for name, (_, kind, writable) in VARIABLES.items() if writable
         })  # fmt: skip
 
     def _writer(self, name: str) -> Any:
         def write(value: Any) -> ua.StatusCode:
+            if self.lock is not None and not self.lock.ours:
+                return ua.StatusCode(ua.StatusCodes.BadRequiresLock)
             self.log.add(f"write {name}", [value])
             if name == "S1_xStart" and value and not self.memory[name]:
                 self.log.add("started 1", [self.memory["S1_nCount"]])
@@ -150,24 +159,27 @@ class PlcMachine:
 
 @asynccontextmanager
 async def plc_machine(
-    port: int = 0, log: CallLog | None = None, *, deaf: bool = False, jam: bool = False
+    port: int = 0, log: CallLog | None = None, *, deaf: bool = False, jam: bool = False, lock: bool = False
 ) -> AsyncIterator[PlcMachine]:
     """The machine in this process while the block runs."""
-    machine = PlcMachine(log or CallLog(), deaf=deaf, jam=jam)
-    with overlapping_requests():
+    machine = PlcMachine(log or CallLog(), deaf=deaf, jam=jam, lock=lock)
+    with overlapping_requests(), sessions_known():
         async with hosted("urn:dtios:plc:server", "/plc", port, machine.build) as endpoint:
             machine.endpoint = endpoint
-            scanning = asyncio.create_task(machine.scan(), name="scan")
+            working = [asyncio.create_task(machine.scan(), name="scan")]
+            if machine.lock is not None:
+                working.append(asyncio.create_task(machine.lock.watch(), name="lock"))
             try:
                 yield machine
             finally:
-                scanning.cancel()
-                await asyncio.wait([scanning])
+                for task in working:
+                    task.cancel()
+                await asyncio.wait(working)
 
 
 async def _run(options: argparse.Namespace) -> None:
     with CallLog(options.log) as log:
-        async with plc_machine(options.port, log, deaf=options.deaf, jam=options.jam) as machine:
+        async with plc_machine(options.port, log, deaf=options.deaf, jam=options.jam, lock=options.lock) as machine:
             announce(endpoint=machine.endpoint)
             await ended(options.with_parent)
 
@@ -177,6 +189,7 @@ if __name__ == "__main__":
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--deaf", action="store_true")
     parser.add_argument("--jam", action="store_true")
+    parser.add_argument("--lock", action="store_true")
     parser.add_argument("--log", type=Path)
     parser.add_argument("--with-parent", action="store_true")
     asyncio.run(_run(parser.parse_args()))

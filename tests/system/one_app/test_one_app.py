@@ -1,4 +1,5 @@
-"""The same app, unchanged, runs its job over every binding: PackML, job order, method, program, handshake, written set-point.
+"""The same app, unchanged, runs its job over every binding: PackML, job order, method, program, OpenSMI skill,
+bits, written set-point, with a lock and without.
 
 Over real sockets, inline and in a process of its own; and once more in memory. The machine's own log is the judge.
 """
@@ -51,7 +52,17 @@ skills:
     confirm:
       count: {path: Drv.nAct, tolerance: 0.5}
 """
+SMART = """\
+profile: our-press
+extends: opensmi
+namespaces: {own: "urn:smartfactory.de:machine:XYZ"}
+match: {name: Stamp, type: skill:BaseSkillType}
+skills:
+  - binding: opensmi
+    capability: urn:dtios:capability:produce
+"""
 HERE = Path(__file__).parents[2] / "machines"
+LOCKED = (HERE / "plc.yaml").read_text().replace("    name: Station1\n", "    name: Station1\n    lock: Lock\n")
 
 
 @dataclass(frozen=True)
@@ -75,6 +86,8 @@ MACHINES = {
     "method": Kind(python_machine("tests.machines.plain"), PLAIN, "Make", _told("Make")),
     "program": Kind(python_machine("tests.machines.program"), (HERE / "program.yaml").read_text(), "Start", _told("welded")),
     "handshake": Kind(python_machine("tests.machines.plc"), (HERE / "plc.yaml").read_text(), "started 1", _told("made 1")),
+    "handshake, locked": Kind(python_machine("tests.machines.plc", "--lock"), LOCKED, "started 1", _told("made 1")),
+    "opensmi, locked": Kind(python_machine("tests.machines.smart"), SMART, "Start", _told("stamped")),
     "write": Kind(python_machine("tests.machines.plc"), DRIVE, "write Drv.nSet", _told("write Drv.nSet", 3.0)),
 }
 
@@ -114,6 +127,8 @@ async def finished(runtime: Runtime) -> AsyncIterator[list[tuple[str, str]]]:
 @pytest.mark.parametrize("kind", list(MACHINES))
 async def test_over_sockets(tmp_path: Path, kind: str, isolation: str) -> None:
     one = MACHINES[kind]
+    if kind.startswith("opensmi"):
+        pytest.importorskip("opensmi.core", reason="opensmi-server is not installed")
     async with running_machine(one.command, tmp_path / "log") as machine:
         config = configuration(tmp_path, machine.endpoint, isolation, one.profile)
         async with Runtime(config, StateDirectory(tmp_path / "state"), Registry()) as runtime, finished(runtime) as states:
