@@ -24,6 +24,11 @@ RENEW_UNTOLD: Final = 5.0
 RENEW_AGAIN: Final = 0.5
 """Seconds between two tries to renew while the machine cannot be reached."""
 SHORTEST: Final = 0.05
+STALE_FIRST: Final = 2.0
+STALE: Final = 10.0
+STALE_STEP: Final = 0.1
+"""Seconds for which a job that was found again tries to take its lock, before it is followed and beside that: the old session may
+have it still, until that ends or the lock runs out."""
 
 _STRING: Final = ValueType(BuiltinType.String, "String")
 
@@ -86,10 +91,15 @@ class LockedBinding(SkillBinding):
         if self.identity is JobIdentity.NONE:  # nothing is followed
             return await self._inner.resume(order, points, report)
         lock = _Lock(self._nodes, points)
-        try:
-            await lock.take(order, settling=True, ours=True)
-        except RefusedError as refusal:
-            lock.lost = f"its lock could not be taken again: {refusal.message}"
+        until = anyio.current_time() + STALE_FIRST
+        while not lock.held:
+            try:
+                await lock.take(order, settling=True, ours=True)
+            except RefusedError as refusal:
+                if anyio.current_time() >= until:
+                    lock.lost, lock.patience = f"its lock could not be taken again: {refusal.message}", STALE
+                    break
+                await anyio.sleep(STALE_STEP)
         return await self._held(lock, order, points, lambda: self._inner.resume(order, points, report))
 
     async def command(self, verb: JobVerb, order: JobOrder, points: Points) -> None:
@@ -126,7 +136,9 @@ class LockedBinding(SkillBinding):
             if not lock.lost:
                 await lock.keep()
             why = lock.lost
-            again = await lock.take_again(order)
+            stale, again = lock.patience > 0, await lock.take_again(order)
+            if stale and again:
+                continue
             said.append(f"{why}: {await self._lost(order, points)}")
             if not again:
                 return
@@ -156,6 +168,8 @@ class _Lock:
         self._points = points
         self.lost = ""
         self.held = False
+        self.patience = 0.0
+        """Seconds for which it may be tried again where it is refused."""
 
     async def take(self, order: JobOrder, *, settling: bool = False, ours: bool = False) -> None:
         """Ours from here on; together with other jobs of this runtime that have it. `ours`: it may be so already. Raises
@@ -227,13 +241,16 @@ class _Lock:
     async def take_again(self, order: JobOrder) -> bool:
         """Whether it is ours once more. `lost` stays said where it is not."""
         self.release()
+        until, self.patience = anyio.current_time() + self.patience, 0.0
         while True:
             try:
                 await self.take(order, settling=True)
             except TemporaryError:
                 await anyio.sleep(RENEW_AGAIN)
             except RefusedError:
-                return False
+                if anyio.current_time() >= until:
+                    return False
+                await anyio.sleep(RENEW_AGAIN)
             else:
                 return True
 

@@ -5,6 +5,7 @@
 A point is a place where a sudden end could hurt: before and after each journal transaction, and before and after each command
 on the wire. For point 1, 2, 3 ... a child is forked that runs a job of the id `point-N` in the state directory FOLDER/N and dies
 there; the first child that reaches its end has passed all of them. A JSON line for each child: {"point", "signal", "state"}.
+With `step` as a fifth argument a line on stdin is waited for before each but the first.
 """
 
 import json
@@ -92,9 +93,11 @@ def run_child(folder: Path, url: str, skill: str, parameters: dict[str, Any], po
     return {"point": point, "signal": os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0, "state": state}
 
 
-def main(folder: str, url: str, skill: str, parameters: str) -> None:
+def main(folder: str, url: str, skill: str, parameters: str, step: str = "") -> None:
     assert dtios_opcua.adapter is not None
     for point in range(1, MOST_POINTS):
+        if step and point > 1 and not sys.stdin.readline():
+            return
         lived = run_child(Path(folder), url, skill, json.loads(parameters), point)
         print(json.dumps(lived), flush=True)
         if not lived["signal"]:
@@ -102,4 +105,4 @@ def main(folder: str, url: str, skill: str, parameters: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:5])
+    main(*sys.argv[1:6])

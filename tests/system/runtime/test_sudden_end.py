@@ -6,12 +6,14 @@ The judge is the machine's own log of the commands that reached it.
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
+from anyio.streams.buffered import BufferedByteReceiveStream
 
 from dtios.model.job import JobState
 from dtios.runtime.configuration.config import RuntimeConfig
@@ -19,10 +21,11 @@ from dtios.runtime.core import Runtime
 from dtios.runtime.registry import Registry
 from dtios.runtime.state import StateDirectory
 from dtios.sdk.client import Client
-from tests.machines.process import MachineProcess, machine_process, python_machine
+from tests.machines.process import MachineProcess, machine_process, python_machine, running_machine
 from tests.runtimes import client_of
 
 PROFILE = Path("simulators/dtios_packml/profile.yaml").resolve()
+MACHINES = Path("tests/machines").resolve()
 
 
 def die_at_every_point(folder: Path, url: str, skill: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
@@ -86,6 +89,10 @@ def in_all(method: str) -> Starts:
             True,
             id="packml",
         ),
+        pytest.param(
+            python_machine("tests.machines.program"), {"profiles": [str(MACHINES / "program.yaml")]}, "Weld", {"count": 2},
+            in_all("Start"), True, id="program",
+        ),
     ],
 )  # fmt: skip
 async def test_no_job_is_started_twice(
@@ -123,3 +130,59 @@ async def test_no_job_is_started_twice(
         if counts_all:
             assert before <= len(points)
             assert JobState.UNKNOWN in states.values() or skill == "Fill", "a method that was cut off can only be Unknown"
+
+
+LOCKED = (MACHINES / "plc.yaml").read_text("utf-8").replace("    name: Station1\n", "    name: Station1\n    lock: Lock\n")
+
+
+@asynccontextmanager
+async def dying_step_by_step(
+    folder: Path, url: str, skill: str, parameters: dict[str, Any]
+) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
+    """What became of each child; the next one is let live when it is asked for."""
+    command = [sys.executable, "-m", "tests.system.runtime.dying", str(folder), url, skill, json.dumps(parameters), "step"]
+    async with await anyio.open_process(command, stderr=None) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        lines = BufferedByteReceiveStream(process.stdout)
+
+        async def lived() -> AsyncIterator[dict[str, Any]]:
+            while True:
+                line = await lines.receive_until(b"\n", 65536)
+                if not line.startswith(b"{"):
+                    continue
+                yield json.loads(line)
+                await process.stdin.send(b"\n")  # type: ignore[union-attr]  # it is there
+
+        try:
+            yield lived()
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize(
+    ("options", "profile"),
+    [pytest.param([], (MACHINES / "plc.yaml").read_text("utf-8"), id="bits"), pytest.param(["--lock"], LOCKED, id="locked")],
+)
+async def test_no_trigger_is_given_twice_or_left_up(tmp_path: Path, options: list[str], profile: str) -> None:
+    """After each death the next runtime comes to the same machine: it finds the job, and takes back what was left up."""
+    folder = tmp_path / "states"
+    folder.mkdir()
+    (folder / "own.yaml").write_text(profile)
+    states: dict[int, JobState | None] = {}
+    async with running_machine(python_machine("tests.machines.plc", *options), tmp_path / "calls.jsonl") as machine:
+        named = {"machines": {"m": {"endpoint": machine.endpoint}}, "profiles": [str(folder / "own.yaml")]}
+        (folder / "config.json").write_text(json.dumps(named))
+        async with dying_step_by_step(folder, machine.endpoint, "Station1", {"count": 2}) as children:
+            async for child in children:
+                point, started = child["point"], len(machine.calls("started 1"))
+                states[point] = await next_start(folder, machine.endpoint, "Station1", {"count": 2}, point)
+                assert len(machine.calls("started 1")) == started
+                assert [c["args"] for c in machine.calls("write S1_xStart")][-1:] in ([], [[False]]), f"left up at {point}"
+                if not child["signal"]:
+                    break
+    assert len(states) > 8, "too few points to mean anything"
+    assert states[1] is None, "killed before anything was written"
+    assert child["state"] == "Ended"
+    assert {JobState.ABORTED, JobState.ENDED} <= set(states.values())
+    assert len(machine.calls("started 1")) <= len(states)

@@ -208,7 +208,25 @@ async def test_found_again_takes_it_again_and_starts_nothing() -> None:
     assert still.called == ["ExitLock"]
 
 
-async def test_found_again_while_somebody_else_has_it() -> None:
+async def test_found_again_while_the_old_session_has_it_for_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locked, "RENEW_AGAIN", 0.02)
+    monkeypatch.setattr(locked, "STALE_FIRST", 0.0)
+    machine = Machine(other="a session that is gone")
+
+    async def a_while(_: Points) -> JobOutcome:
+        machine.broken_by("")
+        with anyio.fail_after(5):
+            while not machine.ours:
+                await anyio.sleep(0.01)
+        return DONE
+
+    assert await Job(binding(a_while, JobVerb.PAUSE), machine).resume() == DONE
+    assert "pause" not in machine.called
+
+
+async def test_found_again_while_somebody_else_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locked, "STALE", 0.0)
+    monkeypatch.setattr(locked, "STALE_FIRST", 0.0)
     machine, over = Machine(other="watchdog"), anyio.Event()
     machine.only_settling = True
     came: list[JobOutcome] = []
