@@ -12,7 +12,7 @@ from dtios.mapping.paths import ANY_NAMESPACE, parse_name, parse_path
 from dtios.mapping.profiles.file import parse_profile, read_profile
 from dtios.mapping.profiles.profile import Profile, SignalRule, StateRules
 from dtios.mapping.profiles.results import ResultEventRule
-from dtios.mapping.profiles.skills import PackMLRule, SkillRule
+from dtios.mapping.profiles.skills import SkillRule
 from dtios.model.errors import ConfigurationError
 from dtios.model.values import QualifiedName
 
@@ -202,24 +202,11 @@ def _check_prefixes(profile: LoadedProfile) -> None:
     except ConfigurationError as error:
         raise ConfigurationError(error.message, where=f"profile {profile.name}", mend=error.mend) from None
     for skill in profile.rules.skills:
-        if isinstance(skill, PackMLRule):
-            _check_packml(skill, profile.name)
+        where = f"profile {profile.name}, skill {skill.name or skill.target or skill.binding}"
+        for flaw, mend in skill.flaws():
+            raise ConfigurationError(flaw, where=where, mend=mend)
     for result in profile.rules.results:
         _check_asked(result, profile)
-
-
-def _check_packml(skill: PackMLRule, profile: str) -> None:
-    where = f"profile {profile}, skill {skill.name or skill.at or 'packml'}"
-    if not skill.states:
-        raise ConfigurationError(
-            "a PackML skill needs to see its state", where=where, mend="give `states`, the path of CurrentState or StateCurrent"
-        )
-    if "Start" not in skill.commands and skill.command is None:
-        raise ConfigurationError(
-            "a PackML skill needs a way to start",
-            where=where,
-            mend="give `commands` with Start, or the path of CntrlCmd as `command`",
-        )
 
 
 def _check_asked(rule: ResultEventRule, profile: LoadedProfile) -> None:

@@ -1,7 +1,7 @@
 """Skills of a PLC: by trigger, busy, done and error bits, and by set-points that are read back."""
 
 from collections.abc import Iterator
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -70,20 +70,18 @@ class HandshakeRule(SkillBase):
         yield from (rule.path for rule in (*self.read.values(), *self.written.values()))
         yield from (p for p in (self.error_code,) if p)
 
-    @model_validator(mode="after")
-    def _ends(self) -> Self:
+    def flaws(self) -> Iterator[tuple[str, str]]:
         read = self.read
         if (self.state is None) != (not self.states):
-            raise ValueError("`state` and `states` belong together")
+            yield "`state` and `states` belong together", "give both"
         if "busy" not in read and "done" not in read:
-            raise ValueError("give `busy`, `done` or both: something must tell the end")
-        if "busy" not in read and self.done_within is None:
-            raise ValueError("without `busy` give `done_within`, or a job that nobody took would be waited for for ever")
+            yield "nothing tells its end", "give `busy`, `done` or both"
+        elif "busy" not in read and self.done_within is None:
+            yield "without `busy` a job that nobody took would be waited for for ever", "give `busy` or `done_within`"
         if self.trigger_until == "busy" and "busy" not in read:
-            raise ValueError("`trigger_until: busy` needs `busy`")
+            yield "`trigger_until: busy` needs `busy`", "give `busy`"
         if "done" in read and read["done"].stays and "busy" not in read:
-            raise ValueError("a done that stays up needs `busy` to tell when it is that of this job")
-        return self
+            yield "a done that stays up does not tell of which job it is", "give `busy`"
 
 
 class ConfirmRule(Rule):

@@ -144,6 +144,10 @@ class SkillBase(Rule):
         if self.lock is not None and self.lock.type is not None:
             yield self.lock.type
 
+    def flaws(self) -> Iterator[tuple[str, str]]:
+        """(what is missing in it once it has all that it extends, what mends it)."""
+        yield from ()
+
     def over(self, parent: Any) -> dict[str, Any]:
         """What is merged by key where it extends `parent`."""
         return {

@@ -111,6 +111,12 @@ class PackMLRule(SkillBase):
         yield from super().paths()
         yield from (*self.states, *self.commands.values(), *(p for p in (self.command, self.change_request) if p))
 
+    def flaws(self) -> Iterator[tuple[str, str]]:
+        if not self.states:
+            yield "a PackML skill needs to see its state", "give `states`, the path of CurrentState or StateCurrent"
+        if "Start" not in self.commands and self.command is None:
+            yield "a PackML skill needs a way to start", "give `commands` with Start, or the path of CntrlCmd as `command`"
+
     def over(self, parent: Any) -> dict[str, Any]:
         return {**super().over(parent), "commands": {**parent.commands, **self.commands}}
 
