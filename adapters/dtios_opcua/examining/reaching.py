@@ -12,10 +12,10 @@ from asyncua.ua.ua_binary import struct_from_binary
 from dtios.sdk.errors import DtiosError
 from dtios_opcua.discovery.addresses import Names
 from dtios_opcua.examining.report import Report, listed
-from dtios_opcua.session.channel import Channel, host_and_port
+from dtios_opcua.session.channel import Channel, foreign, host_and_port
 from dtios_opcua.session.opening import opening_error
 
-__all__ = ["Reached", "clock_is_off", "reach"]
+__all__ = ["Reached", "reach"]
 
 _TOLERATED: Final = 5.0
 """Seconds between two clocks that disturb nobody."""
@@ -34,11 +34,7 @@ class Reached:
 
     @property
     def clock_is_off(self) -> bool:
-        return clock_is_off(self.ahead, self.error)
-
-
-def clock_is_off(ahead: float | None, error: float) -> bool:
-    return ahead is not None and abs(ahead) - error > _SERIOUS
+        return self.ahead is not None and abs(self.ahead) - self.error > _SERIOUS
 
 
 async def reach(report: Report, timeout: float) -> Reached | None:
@@ -100,13 +96,7 @@ async def _asked(url: str, timeout: float) -> Reached:
     try:
         async with asyncio.timeout(2 * timeout):
             await channel.open()
-            request = ua.GetEndpointsRequest()
-            request.Parameters.EndpointUrl = channel.client.server_url.geturl()
-            before = time.time()
-            data = await channel.protocol.send_request(request)
-            after = time.time()
-            answer = struct_from_binary(ua.GetEndpointsResponse, data)
-            answer.ResponseHeader.ServiceResult.check()
+            return await foreign(_answer(channel))
     except Exception as error:
         known = opening_error(error, url, channel.complaint)
         if known is None:
@@ -114,6 +104,16 @@ async def _asked(url: str, timeout: float) -> Reached:
         raise known from error
     finally:
         await channel.close(0.2, None)
+
+
+async def _answer(channel: Channel) -> Reached:
+    request = ua.GetEndpointsRequest()
+    request.Parameters.EndpointUrl = channel.client.server_url.geturl()
+    before = time.time()
+    data = await channel.protocol.send_request(request)
+    after = time.time()
+    answer = struct_from_binary(ua.GetEndpointsResponse, data)
+    answer.ResponseHeader.ServiceResult.check()
     said = answer.ResponseHeader.Timestamp.timestamp()
     ahead = said - (before + after) / 2 if said > _EPOCH else None
     return Reached(list(answer.Endpoints or []), ahead, (after - before) / 2)
