@@ -37,7 +37,7 @@ def difference(old: Setup, new: Setup) -> Plan:
         stopped=tuple(name for name in old.hosted if name not in new.hosted),
         restarted={name: new.hosted[name] for name, keys in hosted.items() if keys - _ADJUSTED},
         adjusted={name: new.hosted[name] for name, keys in hosted.items() if keys and not keys - _ADJUSTED},
-        changes=(*_machine_changes(old, new, renamed, changed), *_hosted_changes(old, new, hosted)),
+        changes=(*_machine_changes(old, new, renamed, changed, moved), *_hosted_changes(old, new, hosted)),
     )
 
 
@@ -46,11 +46,11 @@ def difference(old: Setup, new: Setup) -> Plan:
 
 def _same_links(old: Mapping[Key, LinkSetup], new: Mapping[Key, LinkSetup]) -> dict[Key, Key]:
     """Old key -> new key of the links that go on. Another user at the same URL is the same link under other credentials, where
-    a machine of it says so."""
-    same = {key: key for key in old if key in new}
+    a machine of it says so; what another adapter found means nothing to this one."""
+    same = {key: key for key in old if key in new and old[key].adapter == new[key].adapter}
     for key, link in old.items():
         for other, wanted in new.items():
-            free = key not in same and other not in same.values()
+            free = key not in same and other not in same.values() and link.adapter == wanted.adapter
             if free and key[0] == other[0] and not link.machines.keys().isdisjoint(wanted.machines):
                 same[key] = other
     return same
@@ -59,13 +59,12 @@ def _same_links(old: Mapping[Key, LinkSetup], new: Mapping[Key, LinkSetup]) -> d
 def _link_changes(old: Mapping[Key, LinkSetup], new: Mapping[Key, LinkSetup], same: Mapping[Key, Key]) -> Iterator[LinkChange]:
     for key, other in same.items():
         before, after = old[key], new[other]
-        adapter = before.adapter != after.adapter
         keys = _keys(before.settings, after.settings)
         secrets = before.secrets != after.secrets
-        reconnects = adapter or secrets or not after.live.issuperset(keys)
+        reconnects = secrets or not after.live.issuperset(keys)
         profiles = not _say_the_same(before, after)
         if keys or reconnects or profiles or dict(before.machines) != dict(after.machines):
-            yield LinkChange(key, after, bool(keys) and not reconnects, reconnects, adapter, profiles, secrets)
+            yield LinkChange(key, after, bool(keys) and not reconnects, reconnects, profiles, secrets)
 
 
 def _say_the_same(before: LinkSetup, after: LinkSetup) -> bool:
@@ -90,42 +89,37 @@ def _renamed(old: Mapping[Key, LinkSetup], new: Mapping[Key, LinkSetup], same: M
     return renamed
 
 
-def _machine_changes(old: Setup, new: Setup, renamed: Mapping[str, str], changed: tuple[LinkChange, ...]) -> Iterator[Change]:
+def _machine_changes(
+    old: Setup, new: Setup, renamed: Mapping[str, str], changed: tuple[LinkChange, ...], same: Mapping[Key, Key]
+) -> Iterator[Change]:
     before, after = _by_machine(old), _by_machine(new)
     links = {change.setup.key: change for change in changed}
-    for name in before:
+    for name, (key, _) in before.items():
         if name not in after and name not in renamed:
-            yield Change("machine", name, "removed", (), ("disconnected",) if before[name][0] not in links else ("at once",))
+            yield Change("machine", name, "removed", (), ("at once",) if key in same else ("disconnected",))
     former = {new_name: name for name, new_name in renamed.items()}
     for name, (key, settings) in after.items():
         earlier = former.get(name, name)
         if earlier not in before:
-            shared = key in links or key in old.links
-            yield Change("machine", name, "added", (), ("at once",) if shared else ("connected",))
+            yield Change("machine", name, "added", (), ("at once",) if key in same.values() else ("connected",))
             continue
-        yield from _changed_machine(name, earlier, before[earlier], (key, settings), links.get(key))
+        was, had = before[earlier]
+        yield from _changed_machine(name, earlier, _keys(had, settings), links.get(key), moved=same.get(was) != key)
 
 
-def _changed_machine(
-    name: str, earlier: str, before: tuple[Key, MachineSettings], after: tuple[Key, MachineSettings], link: LinkChange | None
-) -> Iterator[Change]:
-    keys = _keys(before[1], after[1])
-    effects = _effects(keys, before[0][0] != after[0][0], link)
-    why = ""
-    if link is not None and not keys and effects:
+def _changed_machine(name: str, earlier: str, keys: tuple[str, ...], link: LinkChange | None, *, moved: bool) -> Iterator[Change]:
+    effects: tuple[Effect, ...] = ("disconnected", "connected") if moved else _effects(keys, link)
+    why = f"it was {earlier}" if name != earlier else ""
+    if link is not None and not keys and effects and not why:
         why = "what its profile files say" if link.profiles and not link.reconnects else "what it shares with others"
         why = "what the file of a secret says" if link.secrets else why
-    if name != earlier:
-        yield Change("machine", name, "renamed", keys, effects or ("at once",), f"it was {earlier}")
-    elif keys or effects:
-        yield Change("machine", name, "changed", keys, effects or ("at once",), why)
+    if name != earlier or keys or effects:
+        yield Change("machine", name, "changed" if name == earlier else "renamed", keys, effects or ("at once",), why)
 
 
-def _effects(keys: tuple[str, ...], moved: bool, link: LinkChange | None) -> tuple[Effect, ...]:
-    if moved or link is None:
-        return (
-            ("disconnected", "connected") if moved else ("connection made anew",) if {"settings", "adapter"} & set(keys) else ()
-        )
+def _effects(keys: tuple[str, ...], link: LinkChange | None) -> tuple[Effect, ...]:
+    if link is None:
+        return ()
     effects: list[Effect] = []
     if link.reconnects:
         effects.append("connection made anew")

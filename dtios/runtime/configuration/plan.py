@@ -38,16 +38,14 @@ class Change:
 class LinkChange:
     """A connection that goes on. `key` is what it is known by so far, `setup` what it shall be.
 
-    `told`: other settings that the connection takes as it stands; `reconnects`: such that it has to be made anew; `adapter`: by
-    another adapter, to whom what was browsed means nothing. `profiles`: its machines are mapped anew. `secrets`: the file of a
-    secret says something else.
+    `told`: other settings that the connection takes as it stands; `reconnects`: such that it has to be made anew. `profiles`: its
+    machines are mapped anew. `secrets`: the file of a secret says something else.
     """
 
     key: Key
     setup: LinkSetup
     told: bool = False
     reconnects: bool = False
-    adapter: bool = False
     profiles: bool = False
     secrets: bool = False
 

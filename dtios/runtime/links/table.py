@@ -117,22 +117,22 @@ class LinkTable:
     async def faults(self, change: LinkChange) -> list[Fault]:
         """What is wrong with it, by the facts that are held. Keys are those below `machines`. Called inside `still`."""
         held = self._held[change.key]
-        known = held.facts is not None and not change.adapter
-        found = await self._mapped(held, change) if known else None
+        found = None if held.facts is None else await self._mapped(held, change)
         faults = [] if found is None else list(held.placement.faults(change.setup.machines, found))
         return faults or list(_job_faults(held.placement.machines, found, self._jobs, reconnects=change.reconnects))
 
     async def change(self, change: LinkChange) -> None:
         """Make a link what it shall be, touching nothing else. Called inside `still`, when there are no `faults`."""
-        held = self._held[change.key]
+        held, key = self._held[change.key], change.setup.key
+        if key != change.key and key in self._held:  # somebody has that session open already
+            await self._leave(held)
+            await self.configure(change.setup)
+            return
         await self._apply(held, change)
-        if change.key != change.setup.key:  # another user's session now
-            self._held[change.setup.key] = self._held.pop(change.key)
+        self._held[key] = self._held.pop(change.key)
 
     async def _apply(self, held: _Held, change: LinkChange) -> None:
         setup, link = change.setup, held.link
-        if change.adapter:
-            held.facts = None
         found = None if held.facts is None else await self._mapped(held, change)
         held.profiles, held.settings = setup.profiles, setup.settings
         if found is not None and link.online:
@@ -158,14 +158,16 @@ class LinkTable:
     async def drop(self, key: Key) -> None:
         """No longer configured: its jobs are seen to, and it ends unless somebody else has it open."""
         held = self._held.get(key)
-        if held is None or not held.configured:
-            return
+        if held is not None and held.configured:
+            async with held.still:
+                await self._leave(held)
+
+    async def _leave(self, held: _Held) -> None:
         for machine in held.placement.machines:
             await self._jobs.let_go(machine)
         if held.users > 1:
-            async with held.still:
-                found = None if held.facts is None else map_machines(held.facts, held.profiles)
-                await held.placement.configure(held.link, {}, found, ())
+            found = None if held.facts is None else map_machines(held.facts, held.profiles)
+            await held.placement.configure(held.link, {}, found, ())
         held.configured = False
         held.link.events.release()
         await self.close(held.link)

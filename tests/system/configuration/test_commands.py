@@ -67,8 +67,29 @@ def _other(folder: Path, config: str) -> Path:
     return file
 
 
-@pytest.mark.parametrize("watch", [True])
-def test_a_saved_file_is_applied_by_itself(tmp_path: Path, watch: bool) -> None:
+COUNTER = "apps:\n  counter:\n    machines: {roles}\n    config: {config}\n"
+
+
+@pytest.mark.parametrize(
+    ("roles", "config", "says"),
+    [("{press: m}", "{x: 1}", "config.x"), ("{nobody: m}", "{}", "the app counter has no role nobody")],
+)
+def test_an_app_in_a_process_is_asked_before_it_is_started(tmp_path: Path, roles: str, config: str, says: str) -> None:
+    dtios = runner(tmp_path, Path(""))
+    file = tmp_path / "dtios.yaml"
+    with machine_process(python_machine("tests.machines.plain", "--rate", "5"), tmp_path / "log") as machine:
+        text = CONFIG.format(endpoint=machine.endpoint)
+        file.write_text(text)
+        with Background(tmp_path, Path(""), "run", "--no-watch", "--json") as running:
+            running.until(lambda line: line.get("health") == "online")
+            file.write_text(text + COUNTER.format(roles=roles, config=config))
+            wrong = dtios("reload")
+            assert wrong.status == 2
+            assert f"dtios.yaml:6 apps.counter: {says}" in wrong.err.replace("apps.counter: machines: nobody: ", "apps.counter: ")
+            assert json.loads(dtios("status", "--json").out)["apps"] == []
+
+
+def test_a_saved_file_is_applied_by_itself(tmp_path: Path) -> None:
     file = tmp_path / "dtios.yaml"
     with machine_process(python_machine("tests.machines.plain", "--rate", "5"), tmp_path / "log") as machine:
         config = CONFIG.format(endpoint=machine.endpoint)

@@ -82,6 +82,19 @@ def made(machine: MachineProcess, *prefixes: str) -> tuple[int, list[str]]:
     return len(machine.calls("CreateSession")), items
 
 
+async def shown(client: Client, runtime: Runtime) -> dict[str, object]:
+    """Machines as they are described and limited, by name."""
+    rules = {m.name: (m.envelope, m.interlocks) for m in runtime.kernel.machines}
+    return {view.machine.name: (view.health, view.machine, rules[view.machine.name]) for view in await client.machines()}
+
+
+async def fresh(changes: Changes, state: Path) -> dict[str, object]:
+    """What a runtime shows that has never known anything but the last configuration."""
+    registry = Registry(adapters=[adapter], apps=[watcher()], installed=False)
+    async with Runtime(load_config(changes.write()), StateDirectory(state), registry) as runtime, client_of(runtime) as client:
+        return await shown(client, runtime)
+
+
 async def applied(changes: Changes, client: Client, runtime: Runtime, *, by_file: bool) -> None:
     """The file is written, and what it says runs."""
     since = (await client.configuration()).since
@@ -132,6 +145,7 @@ async def test_values_of_untouched_machines_keep_flowing_through_fifty_changes(t
             assert made(wild)[0] > 5, "the others were touched"
             assert any("Beside" in item for item in made(shared, "Beside.")[1])
             assert len([e for e in events if e["event"] == "configuration changed"]) > CHANGES * 0.8
+            assert await shown(client, runtime) == await fresh(changes, tmp_path / "fresh")
             print(f"{CHANGES} changes touched {len(effects)} things; {alone.good + paired.good} values, none missing")
             for _, name, _, received, delivered, conflated, dropped, pending in await client.counters():
                 assert received == delivered + conflated + dropped + pending, name

@@ -89,7 +89,7 @@ def test_rules_change_in_place_and_nothing_else_is_touched(key: str) -> None:
     assert plan.changes == (Change("machine", "a", "changed", (key,), ("at once",)),)
     assert touched(plan) == {"x:1"}
     (change,) = plan.changed
-    assert not any((change.told, change.reconnects, change.adapter, change.profiles))
+    assert not any((change.told, change.reconnects, change.profiles))
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,6 @@ def test_rules_change_in_place_and_nothing_else_is_touched(key: str) -> None:
         ("settings", {"keep_alive": 9.0}, ("connection made anew",)),
         ("settings", {"security": "none"}, ("connection made anew",)),
         ("settings", {"timeout": 9.0}, ("at once",)),
-        ("adapter", "other", ("connection made anew",)),
     ],
 )
 def test_what_a_key_touches(key: str, value: Any, effects: tuple[Any, ...]) -> None:
@@ -113,6 +112,14 @@ def test_another_endpoint_leaves_the_one_and_connects_the_other() -> None:
     plan = difference(setup(BASE), setup(BASE | {"a": at("9")}))
     assert (plan.closed, list(plan.opened), plan.changed) == ((("x:1", None),), [("x:9", None)], ())
     assert plan.changes == (Change("machine", "a", "changed", ("endpoint",), ("disconnected", "connected")),)
+
+
+def test_another_adapter_begins_from_the_start() -> None:
+    plan = difference(setup(BASE), setup(BASE | {"c": BASE["c"] | {"adapter": "other"}}))
+    assert (plan.closed, [*plan.opened], plan.changed) == ((("x:3", None),), [("x:3", None)], ())
+    assert {(c.name, c.keys, c.effects) for c in plan.changes} == {
+        ("c", ("adapter",), ("disconnected", "connected")), ("d", (), ("disconnected", "connected")),
+    }  # fmt: skip
 
 
 def test_a_machine_joins_and_leaves_a_link_that_goes_on() -> None:

@@ -96,6 +96,7 @@ async def test_several_saves_in_a_row_are_one_change(tmp_path: Path) -> None:
             for number in range(40, 60):
                 line.write(limited(line, number))
             await until(line, 59)
+            await looks()
         assert len([event for event in events if event["event"] == "configuration changed"]) == 1
 
 
