@@ -210,7 +210,9 @@ class OpcUaConnection(Connection):
         try:
             await self.call(call, last_check)
         except (RefusedError, ConfigurationError) as error:
-            raise refusal(error, command) from error
+            if isinstance(error.__cause__, BadStatus):
+                raise refusal(error.__cause__, command) from error
+            raise  # the gate's own word
         if self._events is not None and command.verb in (ConditionVerb.SHELVE, ConditionVerb.UNSHELVE):
             self._events.missed()  # not every server tells of it by an event
 

@@ -7,20 +7,21 @@ pytest (with pytest-asyncio) runs the checks that the class inherits. Each has a
 """
 
 import asyncio
-from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable
+from abc import abstractmethod
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 from unittest import SkipTest
 
 import anyio
 
 from dtios.mapping.facts import BrowseFacts
 from dtios.model.datatypes import INTEGER_RANGES, BuiltinType, ValueType
-from dtios.model.errors import ConfigurationError, DtiosError, OutcomeUnknown, RefusedError, TemporaryError
+from dtios.model.errors import ConfigurationError, OutcomeUnknown, RefusedError, TemporaryError
 from dtios.model.status import is_bad, is_good, is_overflow, status_code
 from dtios.sdk.adapter import Call, MonitoredPoint, Write
+from dtios.testing.checking import Rule, allow, check, raises
+from dtios.testing.conformance_events import EventConformance
 from dtios.testing.rig import SAMPLES, Probe, Rig, connected
 
 __all__ = ["AdapterConformance", "Rule", "rules"]
@@ -31,37 +32,15 @@ BAD: Final = status_code("BadSensorFailure")
 MANY: Final = 2_000
 NOWHERE: Final = "nsu=urn:dtios:nowhere;s=Nothing"
 
-T = TypeVar("T", bound=Callable[..., Awaitable[None]])
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """What one check holds an adapter to."""
-
-    id: str
-    name: str
-    test: str
-
-
-def check(id: str, name: str) -> Callable[[T], T]:
-    def mark(test: T) -> T:
-        test.rule = Rule(id, name, test.__name__)  # type: ignore[attr-defined]  # a function takes attributes
-        return test
-
-    return mark
-
 
 def rules() -> list[Rule]:
     """All, in order of their ids."""
-    found = (getattr(test, "rule", None) for test in vars(AdapterConformance).values())
+    tests = (test for part in AdapterConformance.__mro__ for test in vars(part).values())
+    found = (getattr(test, "rule", None) for test in tests)
     return sorted((rule for rule in found if rule is not None), key=lambda rule: rule.id)
 
 
-def allow() -> None:
-    """A last check with nothing against it."""
-
-
-class AdapterConformance(ABC):
+class AdapterConformance(EventConformance):
     """Subclass it once for each adapter."""
 
     @abstractmethod
@@ -252,8 +231,8 @@ class AdapterConformance(ABC):
             node, add = await probe.node("Counter"), await _call(probe, "Add", (1.0, DOUBLE), (2.0, DOUBLE))
             assert node.type is not None
             before = await rig.writes("Counter"), await rig.writes("Add")
-            await _raises(RefusedError, probe.connection.write([Write(node.address, 2, node.type)], refuse))
-            await _raises(RefusedError, probe.connection.call(add, refuse))
+            await raises(RefusedError, probe.connection.write([Write(node.address, 2, node.type)], refuse))
+            await raises(RefusedError, probe.connection.call(add, refuse))
             assert await rig.get("Counter") == 1
             assert (await rig.writes("Counter"), await rig.writes("Add")) == before
 
@@ -286,7 +265,7 @@ class AdapterConformance(ABC):
             assert await rig.get("Fixed") == held
             await rig.set("Byte", 1)
             for value in (INTEGER_RANGES[BuiltinType.Byte][1] + 1, -1, 1.5, "1", None):
-                await _raises(
+                await raises(
                     (RefusedError, ConfigurationError), probe.connection.write([Write(byte.address, value, byte.type)], allow)
                 )
             assert await rig.get("Byte") == 1
@@ -295,9 +274,9 @@ class AdapterConformance(ABC):
     async def test_calls(self) -> None:
         async with self._session() as (_, probe):
             assert await probe.connection.call(await _call(probe, "Add", (1.5, DOUBLE), (2.0, DOUBLE)), allow) == [3.5]
-            error = await _raises(RefusedError, probe.connection.call(await _call(probe, "Refuse"), allow))
+            error = await raises(RefusedError, probe.connection.call(await _call(probe, "Refuse"), allow))
             assert str(error)
-            await _raises(
+            await raises(
                 (RefusedError, ConfigurationError), probe.connection.call(await _call(probe, "Add", (1.0, DOUBLE)), allow)
             )
 
@@ -326,7 +305,7 @@ class AdapterConformance(ABC):
             before = await rig.writes("Counter")
             await rig.freeze()
             with anyio.fail_after(2):
-                await _raises(OutcomeUnknown, probe.connection.write([Write(node.address, 5, node.type)], allow))
+                await raises(OutcomeUnknown, probe.connection.write([Write(node.address, 5, node.type)], allow))
             await rig.thaw()
             await anyio.sleep(0.2)
             assert await rig.writes("Counter") - before <= 1
@@ -338,7 +317,7 @@ class AdapterConformance(ABC):
             over = anyio.Event()
 
             async def call() -> None:
-                await _raises(OutcomeUnknown, probe.connection.call(slow, allow))
+                await raises(OutcomeUnknown, probe.connection.call(slow, allow))
                 over.set()
 
             tasks.start_soon(call)
@@ -361,7 +340,7 @@ class AdapterConformance(ABC):
                 await probe.ended.wait()
             assert isinstance(probe.error, TemporaryError)
             assert str(probe.error)
-            await _raises(TemporaryError, probe.connection.read([address]))
+            await raises(TemporaryError, probe.connection.read([address]))
             async with connected(rig) as again:
                 await again.connection.subscribe([await again.point(1, "Double")])
                 assert await again.sink.until(1, 6.5)
@@ -383,7 +362,7 @@ class AdapterConformance(ABC):
         async with self.rig() as rig:
             await rig.stop()
             with anyio.fail_after(4):
-                await _raises(TemporaryError, _enter(rig, timeout=1.0))
+                await raises(TemporaryError, _enter(rig, timeout=1.0))
             await rig.start()
             async with connected(rig) as probe:
                 assert await probe.node("Double")
@@ -430,14 +409,3 @@ async def _call(probe: Probe, name: str, *arguments: tuple[Any, ValueType]) -> C
 async def _enter(rig: Rig, **settings: Any) -> None:
     async with connected(rig, **settings):
         pass
-
-
-E = TypeVar("E", bound=DtiosError)
-
-
-async def _raises(kind: type[E] | tuple[type[E], ...], doing: Awaitable[Any]) -> E:
-    try:
-        found = await doing
-    except kind as error:
-        return error
-    raise AssertionError(f"{kind} was to be raised, but the answer was {found!r}")

@@ -15,8 +15,8 @@ from dtios.model.batch import Batch
 from dtios.model.condition import Condition
 from dtios.model.datatypes import BuiltinType
 from dtios.model.errors import DtiosError
-from dtios.model.event import Event
-from dtios.model.values import DataValue
+from dtios.model.event import Event, EventPath
+from dtios.model.values import DataValue, QualifiedName
 from dtios.sdk.adapter import Adapter, Connection, Loss, MonitoredPoint
 
 __all__ = ["SAMPLES", "Probe", "Recorder", "Rig", "connected"]
@@ -63,6 +63,13 @@ class Rig(ABC):
     tells_overflow: bool = True
     """Whether the server marks what a full queue lost (OPC UA Part 4, 7.39.1)."""
 
+    tells_events: bool = False
+    """Whether the server tells events and conditions; then `tell`, `alarm` and `handled` are there."""
+    event_type: QualifiedName = QualifiedName("", "")
+    """Of the events that `tell` tells."""
+    event_field: EventPath = ()
+    """Its field, which holds the number."""
+
     @abstractmethod
     async def set(self, name: str, value: Any, *, status: int = 0, source_time: int | None = None) -> None:
         """The machine has a new value, after which the machine has it."""
@@ -101,6 +108,18 @@ class Rig(ABC):
     @abstractmethod
     async def start(self) -> None:
         """Switch it on again, at the same address."""
+
+    async def tell(self, number: int) -> None:
+        """The object `Conformance` tells an event of `event_type` with this number, and before it one of another type."""
+        raise NotImplementedError
+
+    async def alarm(self, name: str, *, active: bool) -> None:
+        """A condition of this name comes up at the object `Conformance`, not acknowledged; or it is over, acknowledged or not."""
+        raise NotImplementedError
+
+    async def handled(self) -> list[tuple[str, str, str]]:
+        """What clients did about conditions, as the machine has it: (name, verb, comment)."""
+        raise NotImplementedError
 
     def connect(self, **settings: Any) -> Connection:
         made = self.adapter.settings
@@ -150,6 +169,7 @@ class Recorder:
 
     def changed(self) -> None:
         self.changes += 1
+        self._changed.set()
 
     def alive(self) -> None:
         """Nothing to keep: whether silence is noticed is seen by the error."""
@@ -157,6 +177,11 @@ class Recorder:
     def condition(self, source: str, condition: Condition) -> None:
         self.conditions.append((source, condition))
         self._changed.set()
+
+    async def change(self) -> None:
+        """Until something more has come."""
+        self._changed = anyio.Event()
+        await self._changed.wait()
 
     def close(self) -> None:
         self.open = anyio.Event()

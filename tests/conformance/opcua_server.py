@@ -16,6 +16,7 @@ from asyncua import Server, ua, uamethod
 from asyncua.common.node import Node
 
 from dtios.testing.rig import SAMPLES
+from tests.conformance.opcua_alarms import Alarms
 
 NAMESPACE = "urn:dtios:conformance"
 
@@ -62,6 +63,8 @@ class Machine:
         await at.add_method(ua.NodeId("C/Refuse", space), ua.QualifiedName("Refuse", space), refuse, [], [])
         await at.add_method(ua.NodeId("C/Slow", space), ua.QualifiedName("Slow", space), slow, double, [])
         self._count_writes()
+        self.alarms = Alarms(self.server, at, space)
+        await self.alarms.build()
 
     def called(self, name: str) -> None:
         self.writes[name] = self.writes.get(name, 0) + 1
@@ -109,6 +112,19 @@ class Machine:
 
     async def writes_of(self, name: str) -> int:
         return self.writes.get(name, 0)
+
+    async def tell(self, number: int) -> None:
+        await self.alarms.tell(number)
+
+    async def alarm(self, name: str, active: bool) -> None:
+        await self.alarms.alarm(name, active)
+
+    async def handled(self) -> list[tuple[str, str, str]]:
+        return self.alarms.handled
+
+    async def forget_alarms(self) -> None:
+        """For the next check."""
+        self.alarms.forget()
 
     async def cut(self) -> None:
         for client in list(self.server.bserver.clients):

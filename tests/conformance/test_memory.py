@@ -2,23 +2,29 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import anyio
 
+from dtios.model.condition import Condition
 from dtios.model.datatypes import BuiltinType
 from dtios.model.errors import RefusedError
 from dtios.model.machine import Access
+from dtios.model.values import QualifiedName
 from dtios.testing import MemoryAdapter, MemoryServer
 from dtios.testing.conformance import AdapterConformance
 from dtios.testing.rig import SAMPLES, Rig
-from dtios.testing.server import value_type
+from dtios.testing.server import NAMESPACE, value_type
 
 PATH = "nsu=urn:dtios:testing;s=Conformance"
 
 
 class MemoryRig(Rig):
     wrong_url = "memory:nobody"
+    tells_events = True
+    event_type = QualifiedName(NAMESPACE, "NumberEventType")
+    event_field = (QualifiedName(NAMESPACE, "Number"),)
 
     def __init__(self) -> None:
         self.server = MemoryServer("conformance")
@@ -49,6 +55,17 @@ class MemoryRig(Rig):
     async def count(self, first: int, last: int) -> None:
         for number in range(first, last + 1):
             self.server.set(f"{PATH}/Counter", number)
+
+    async def tell(self, number: int) -> None:
+        self.server.event(PATH, QualifiedName(NAMESPACE, "OtherEventType"), {"Number": -1})
+        self.server.event(PATH, self.event_type, {"Number": number})
+
+    async def alarm(self, name: str, *, active: bool) -> None:
+        alarm = Condition("", f"{PATH}/{name}", "Conformance", "tried", 500, active=active, acknowledged=False, name=name)
+        self.server.condition(PATH, replace(alarm, retain=active))
+
+    async def handled(self) -> list[tuple[str, str, str]]:
+        return [(r.address.rpartition("/")[2], *r.value[:2]) for r in self.server.commands if r.kind == "condition"]
 
     async def writes(self, name: str) -> int:
         return sum(command.address == f"{PATH}/{name}" for command in self.server.commands)

@@ -14,9 +14,12 @@ from typing import Any, ClassVar
 import anyio.to_thread
 import pytest
 
+from dtios.model.values import QualifiedName
 from dtios.testing.conformance import AdapterConformance
 from dtios.testing.rig import Rig
 from dtios_opcua import adapter
+from tests.conformance.opcua_alarms import EVENT
+from tests.conformance.opcua_server import NAMESPACE
 
 
 class Server:
@@ -68,6 +71,9 @@ class OpcUaRig(Rig):
     wrong_url = "opc.tcp://:99999/nowhere"
     resolution = 1_000
     tells_overflow = False
+    tells_events = True
+    event_type = QualifiedName(NAMESPACE, EVENT)
+    event_field = (QualifiedName(NAMESPACE, "Number"),)
 
     def __init__(self, server: Server) -> None:
         self.server = server
@@ -85,6 +91,16 @@ class OpcUaRig(Rig):
 
     async def count(self, first: int, last: int) -> None:
         await self._ask("count", first, last)
+
+    async def tell(self, number: int) -> None:
+        await self._ask("tell", number)
+
+    async def alarm(self, name: str, *, active: bool) -> None:
+        await self._ask("alarm", name, active)
+
+    async def handled(self) -> list[tuple[str, str, str]]:
+        found: list[tuple[str, str, str]] = await self._ask("handled")
+        return found
 
     async def writes(self, name: str) -> int:
         return int(await self._ask("writes_of", name))
@@ -128,3 +144,4 @@ class TestOpcUa(AdapterConformance):
         finally:
             if self.server.process is not None:
                 await rig.thaw()
+                await anyio.to_thread.run_sync(self.server.ask, "forget_alarms")

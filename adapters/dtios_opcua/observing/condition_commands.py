@@ -6,7 +6,7 @@ from dtios.model.condition import ConditionVerb
 from dtios.model.datatypes import BuiltinType, ValueType
 from dtios.model.values import LocalizedText
 from dtios.sdk.adapter import Call, ConditionCommand
-from dtios.sdk.errors import DtiosError, RefusedError
+from dtios.sdk.errors import RefusedError
 from dtios_opcua.binary.nodeid import NodeKey
 from dtios_opcua.errors import BadStatus
 from dtios_opcua.observing.told import Told
@@ -67,10 +67,9 @@ def _duration(command: ConditionCommand, name: str) -> list[tuple[Any, ValueType
     return [((command.duration or 0.0) * 1000, _DURATION)] if name == _TIMED_SHELVE else []
 
 
-def refusal(error: DtiosError, command: ConditionCommand) -> RefusedError:
+def refusal(answer: BadStatus, command: ConditionCommand) -> RefusedError:
     """The machine's No in words that fit a condition."""
-    status = error.__cause__.name if isinstance(error.__cause__, BadStatus) else ""
-    message, mend = _SAID.get(status, (f"the machine refused to {command.verb} it ({status or error.message})", _THERE))
+    message, mend = _SAID.get(answer.name, (f"the machine refused to {command.verb} it ({answer.name})", _THERE))
     return RefusedError(message, where=command.condition, mend=mend)
 
 

@@ -54,9 +54,12 @@ CONDITION: Final[dict[str, Clause]] = {
 """Of conditions, as far as they have it (Part 9, 5.5 to 5.8)."""
 
 
-def wanted_clauses(wanted: Sequence[EventFields], types: EventTypes, namespaces: Namespaces) -> dict[EventPath, Clause]:
-    """The fields that are asked for beyond those of every event. A type or namespace that the server does not have has none."""
-    found: dict[EventPath, Clause] = {}
+def wanted_clauses(
+    wanted: Sequence[EventFields], types: EventTypes, namespaces: Namespaces
+) -> dict[tuple[NodeKey, EventPath], Clause]:
+    """By event type and path: the fields that are asked for beyond those of every event. A type or namespace that the server
+    does not have has none. Two types may have fields of one name, and a server answers each for its own type alone."""
+    found: dict[tuple[NodeKey, EventPath], Clause] = {}
     for one in wanted:
         type = types.find(one.type)
         for path in one.fields if type is not None else ():
@@ -64,7 +67,7 @@ def wanted_clauses(wanted: Sequence[EventFields], types: EventTypes, namespaces:
             if type is not None and len(found) < _MOST:
                 known = tuple((index, name) for index, name in steps if index is not None)
                 if len(known) == len(steps):
-                    found.setdefault(path, Clause(type, known))
+                    found[type, path] = Clause(type, known)
     return found
 
 

@@ -12,7 +12,9 @@ import structlog
 from dtios.model.event import EventPath
 from dtios.model.gap import GapCause
 from dtios.model.status import is_bad, status_name
+from dtios.model.values import NodeId
 from dtios.sdk.adapter import EventFields, Loss, Sink
+from dtios.sdk.errors import ConfigurationError
 from dtios_opcua.binary.nodeid import NodeKey, encode_node_id
 from dtios_opcua.errors import BadStatus
 from dtios_opcua.observing.event_filter import BASE, CONDITION, Clause, event_filter, wanted_clauses
@@ -20,7 +22,7 @@ from dtios_opcua.observing.event_types import EventTypes
 from dtios_opcua.observing.notifiers import Notifiers
 from dtios_opcua.observing.refreshing import Refreshing
 from dtios_opcua.observing.subscribing import Subscriptions
-from dtios_opcua.observing.told import Told, condition_of, event_of
+from dtios_opcua.observing.told import Told, condition_of, event_of, is_there
 from dtios_opcua.session.services import Attribute
 from dtios_opcua.session.session import Session
 
@@ -44,11 +46,15 @@ _MOST_CONDITIONS: Final = 10_000
 """Conditions of which the last EventId is kept; the one that was told longest ago gives way, and cannot be commanded then."""
 
 
+_Extra = dict[tuple[NodeKey, EventPath], Clause]
+
+
 @dataclass(slots=True)
 class _Item:
-    """One monitored item: at which notifier, and what comes at which place of its fields."""
+    """One monitored item: at which notifier, what comes at which place of its fields, and the events it is to tell (`kinds`)."""
 
     notifier: NodeKey
+    kinds: frozenset[NodeKey]
     names: tuple[str, ...]
     paths: tuple[EventPath, ...]
     clauses: tuple[Clause, ...]
@@ -111,26 +117,24 @@ class Events:
         ((limit, status, *_),) = await self._session.read([(_SELECT_LIMIT, Attribute.VALUE)])
         most = limit if isinstance(limit, int) and limit > 0 and not is_bad(status) else 0
         for notifier in notifiers:
-            all_of_it = _item(notifier, CONDITION, extra)
+            all_of_it = _item(notifier, frozenset(self._kinds), CONDITION, extra)
             if most and len(all_of_it.clauses) > most:
                 await self._apart(notifier, extra, most)
             elif is_bad(status := await self._create(all_of_it)):
                 self._note(notifier, status)
                 await self._apart(notifier, extra, most)
 
-    async def _apart(self, notifier: NodeKey, extra: dict[EventPath, Clause], most: int) -> None:
+    async def _apart(self, notifier: NodeKey, extra: _Extra, most: int) -> None:
         """One item for conditions and others for the wanted events, each as long as the server takes them."""
-        for item in (_item(notifier, CONDITION, {}), *self._by_type(notifier, extra)):
+        kinds = dict.fromkeys(kind for kind, _ in extra)
+        telling = _item(notifier, frozenset(self._kinds) - kinds.keys(), CONDITION, {})
+        for item in (telling, *(_item(notifier, frozenset({kind}), {}, _of(extra, kind)) for kind in kinds)):
             short = _shortened(item, most) if most else item
             if short is not item:
                 log.warning("the server takes fewer event fields than are wanted", endpoint=self._session.where, most=most)
             status = await self._create(short)
             if is_bad(status):
                 self._note(notifier, status)
-
-    def _by_type(self, notifier: NodeKey, extra: dict[EventPath, Clause]) -> list[_Item]:
-        kinds = dict.fromkeys(clause.type for clause in extra.values())
-        return [_item(notifier, {}, {path: one for path, one in extra.items() if one.type == kind}) for kind in kinds]
 
     def _note(self, notifier: NodeKey, status: int) -> None:
         address = self._session.namespaces.address(notifier)
@@ -165,19 +169,24 @@ class Events:
         if item is None:
             return
         fields = dict(zip(item.names, values, strict=False))
-        kind = fields.get("EventType")
-        key = self._session.namespaces.key(kind) if isinstance(kind, str) else None
+        key = self._key(fields.get("EventType"))
         if key is None or self._special(key, handle):
             return
         if not self._types.is_known(key):
             await self._types.learn(key)
         if self._types.is_a(key, _CONDITION) and "Retain" in item.names:
             self._condition(condition_of(fields, self._types.names(key)))
-        if any(self._types.is_a(key, one) for one in self._kinds) and self._is_first(fields.get("EventId"), handle):
-            extra = dict(zip(item.paths, values[len(item.names) :], strict=False))
+        if any(self._types.is_a(key, one) for one in item.kinds) and self._is_first(fields.get("EventId"), handle):
+            extra = {p: v for p, v in zip(item.paths, values[len(item.names) :], strict=False) if is_there(v)}
             await self._sink.event(event_of(fields, self._types.names(key), extra))
         if self._types.is_a(key, _MODEL_CHANGE) or self._types.is_a(key, _SEMANTIC_CHANGE):
             self._sink.changed()
+
+    def _key(self, kind: Any) -> NodeKey | None:
+        try:
+            return self._session.namespaces.key(kind) if isinstance(kind, NodeId) else None
+        except ConfigurationError:  # of another server, or none at all
+            return None
 
     def _special(self, key: NodeKey, handle: int) -> bool:
         """Events about the telling of events (Part 9, 5.11; Part 5, 6.4.34)."""
@@ -231,9 +240,13 @@ class Events:
         return self._subscriptions.with_events(), {handle for handle, item in self._items.items() if "Retain" in item.names}
 
 
-def _item(notifier: NodeKey, conditions: dict[str, Clause], extra: dict[EventPath, Clause]) -> _Item:
+def _item(notifier: NodeKey, kinds: frozenset[NodeKey], conditions: dict[str, Clause], extra: _Extra) -> _Item:
     named = {**BASE, **conditions}
-    return _Item(notifier, tuple(named), tuple(extra), (*named.values(), *extra.values()))
+    return _Item(notifier, kinds, tuple(named), tuple(path for _, path in extra), (*named.values(), *extra.values()))
+
+
+def _of(extra: _Extra, kind: NodeKey) -> _Extra:
+    return {key: clause for key, clause in extra.items() if key[0] == kind}
 
 
 def _shortened(item: _Item, most: int) -> _Item:
@@ -241,4 +254,4 @@ def _shortened(item: _Item, most: int) -> _Item:
     if len(item.clauses) <= most:
         return item
     names = item.names[:most]
-    return _Item(item.notifier, names, item.paths[: max(0, most - len(names))], item.clauses[:most])
+    return _Item(item.notifier, item.kinds, names, item.paths[: max(0, most - len(names))], item.clauses[:most])

@@ -11,6 +11,9 @@ __all__ = ["Told", "condition_of", "event_of", "is_there", "time_of"]
 
 _NULL_NODE: Final = "i=0"
 _UNSHELVED: Final = "i=2930"
+_FARTHEST: Final = 2**63 - 1
+_LONGEST: Final = 4_096
+"""Characters of a text that are kept: conditions are kept by the thousand."""
 
 
 class Told(NamedTuple):
@@ -71,7 +74,9 @@ def is_there(value: Any) -> bool:
 
 
 def time_of(value: Any) -> int | None:
-    return int(value) if isinstance(value, int) and not isinstance(value, StatusCode | bool) else None
+    """None for a time beyond what 64 bits of nanoseconds hold (the year 2262), too."""
+    is_time = isinstance(value, int) and not isinstance(value, StatusCode | bool) and -_FARTHEST <= value <= _FARTHEST
+    return int(value) if is_time else None
 
 
 def _address(value: Any) -> str | None:
@@ -79,11 +84,13 @@ def _address(value: Any) -> str | None:
 
 
 def _text(value: Any) -> str:
-    return value.text if isinstance(value, LocalizedText) else value if isinstance(value, str) else ""
+    text = value.text if isinstance(value, LocalizedText) else value
+    return text[:_LONGEST] if isinstance(text, str) else ""
 
 
 def _severity(value: Any) -> int:
-    return max(1, min(1000, value)) if isinstance(value, int) and not isinstance(value, StatusCode) else 1
+    is_number = isinstance(value, int) and not isinstance(value, StatusCode | bool)
+    return max(1, min(1000, int(value))) if is_number else 1
 
 
 def _flag(value: Any, otherwise: bool) -> bool:

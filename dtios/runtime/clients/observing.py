@@ -15,6 +15,7 @@ from dtios.sdk.codec import pack_value
 
 __all__: list[str] = []
 
+_FARTHEST: Final = 2**63 - 1
 LISTED: Final = 3.0
 """Seconds that a machine gets to tell its conditions to one who asks for the first time."""
 
@@ -122,4 +123,6 @@ async def _follow_results(session: Session, body: p.FollowResults, request: p.Re
 
 def _form(result: Result) -> dict[str, Any]:
     form = {field.name: getattr(result, field.name) for field in fields(result)}
+    if result.created is not None and not -_FARTHEST <= result.created <= _FARTHEST:
+        form["created"] = None  # a machine's clock may say anything, and a message holds 64 bits
     return {**form, "content": pack_value(dict(result.content))}

@@ -267,12 +267,12 @@ class Link:
     def lost(self, loss: Loss) -> None:
         now = self._clock.now()
         handles = self._wanted if loss.handles is None else loss.handles
+        since = self._heard_at if loss.since is None else min(loss.since, now)
         if loss.events:
-            self.events.lost(loss.cause, self._heard_at, loss.count)
+            self.events.lost(loss.cause, since, loss.count)
         if not handles:
             return
         log.warning("values missed", endpoint=self.url, cause=loss.cause, count=loss.count)
-        since = self._heard_at if loss.since is None else min(loss.since, now)
         self._router.miss(handles, Gap(loss.cause, receive_from=since, receive_to=now, count=loss.count))
 
     def alive(self) -> None:

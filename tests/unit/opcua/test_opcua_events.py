@@ -8,7 +8,7 @@ from asyncua.common.utils import Buffer
 from asyncua.ua.ua_binary import extensionobject_from_binary, struct_to_binary
 
 from dtios.model.status import status_code
-from dtios.model.values import LocalizedText, NodeId, QualifiedName, StatusCode
+from dtios.model.values import LATEST, LocalizedText, NodeId, QualifiedName, StatusCode
 from dtios_opcua.binary.decoder import Decoder
 from dtios_opcua.binary.nodeid import Namespaces
 from dtios_opcua.binary.notification import decode_notifications
@@ -122,6 +122,9 @@ def test_a_condition_is_what_its_fields_say() -> None:
         ({"Severity": 0}, "severity", 1),
         ({"Severity": 65535}, "severity", 1000),
         ({"Severity": "high"}, "severity", 1),
+        ({"Severity": True}, "severity", 1),
+        ({"Time": LATEST}, "time", None),
+        ({"Message": LocalizedText("x" * 1_000_000, "")}, "message", "x" * 4_096),
         ({"Time": None}, "time", None),
         ({"SourceName": None}, "source", "nsu=urn:maker;s=Door"),
         ({"Message": StatusCode(status_code("BadAttributeIdInvalid"))}, "message", ""),

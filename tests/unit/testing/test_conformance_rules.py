@@ -18,7 +18,7 @@ from tests.conformance.test_memory import MemoryRig
 
 def test_every_check_has_its_own_id_and_name() -> None:
     found = rules()
-    tests = [name for name in vars(AdapterConformance) if name.startswith("test_")]
+    tests = [name for name in dir(AdapterConformance) if name.startswith("test_")]
     assert sorted(rule.test for rule in found) == sorted(tests)
     assert len({rule.id for rule in found}) == len({rule.name for rule in found}) == len(found) > 20
 
