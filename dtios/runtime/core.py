@@ -7,7 +7,7 @@ Start: lock, journal, links (each tried once, none waited for longer than START_
 what they left is held or stopped, then sessions, links and journal close.
 """
 
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -18,7 +18,6 @@ import structlog
 from anyio.abc import TaskGroup
 
 from dtios.runtime.apps.hosting import AppTable
-from dtios.runtime.apps.watchdog import watchdog
 from dtios.runtime.clients import observing, requests  # noqa: F401  # register the handlers of every request
 from dtios.runtime.clients.questions import QuestionBoard
 from dtios.runtime.clients.session import Session
@@ -90,11 +89,10 @@ class Runtime:
             journal = await Journal.open(self._state.journal, self._clock.now())
             stack.push_async_callback(journal.aclose)
             setup = await anyio.to_thread.run_sync(self._set_up)
-            if any(one.settings.isolation == "inline" for one in setup.hosted.values()):
-                stack.enter_context(watchdog(log))
+            around = stack.enter_context(ExitStack())
             self._tasks = await stack.enter_async_context(anyio.create_task_group())
             stack.callback(self._tasks.cancel_scope.cancel)
-            self.kernel = self._assemble(journal, setup)
+            self.kernel = self._assemble(journal, setup, around)
             try:
                 for link in setup.links.values():
                     await self.kernel.links.configure(link)
@@ -120,7 +118,7 @@ class Runtime:
         files = () if self._path is None else (self._path,)
         return make_setup(self._config, self._registry, self._state.path, files=files, check=False)
 
-    def _assemble(self, journal: Journal, setup: Setup) -> Kernel:
+    def _assemble(self, journal: Journal, setup: Setup, around: ExitStack) -> Kernel:
         clock, tasks = self._clock, self._tasks
         router = Router(clock, journal.epoch)
         gate = Gate(journal, clock)
@@ -129,7 +127,7 @@ class Runtime:
         conditions = ConditionBoard()
         results = ResultBoard()
         links = LinkTable(self._registry, router, machines, jobs, conditions, results, clock, tasks, self._state.path)
-        self.apps = AppTable(lambda one: hosted_plugin(self._registry, one), self.serve, clock, tasks)
+        self.apps = AppTable(lambda one: hosted_plugin(self._registry, one), self.serve, clock, tasks, around)
         self.configuration = ConfigurationKeeper(setup, self._path, self._registry, self._state.path, clock, journal, links)
         self.configuration.use(Applier(links, self.apps, machines, lambda: self.kernel.sessions))
         return Kernel(

@@ -1,6 +1,7 @@
 """The apps and publishers that run here, by name."""
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from typing import Final
 
 import anyio
@@ -8,6 +9,7 @@ import structlog
 from anyio.abc import TaskGroup
 
 from dtios.runtime.apps.supervisor import AppSupervisor, Serve
+from dtios.runtime.apps.watchdog import watchdog
 from dtios.runtime.configuration.setup import HostedSetup
 from dtios.runtime.registry import AppPlugin
 from dtios.sdk.clock import Clock
@@ -22,11 +24,16 @@ START_LIMIT: Final = 10.0
 class AppTable:
     """Each app has a supervisor of its own, and a task of the runtime's group."""
 
-    def __init__(self, find: Callable[[HostedSetup], AppPlugin], serve: Serve, clock: Clock, tasks: TaskGroup) -> None:
+    def __init__(
+        self, find: Callable[[HostedSetup], AppPlugin], serve: Serve, clock: Clock, tasks: TaskGroup, around: ExitStack
+    ) -> None:
+        """`around` ends with the runtime: what watches inline apps is entered there with the first of them."""
         self._find = find
         self._serve = serve
         self._clock = clock
         self._tasks = tasks
+        self._around = around
+        self._watched = False
         self._apps: dict[str, AppSupervisor] = {}
         self._log = structlog.get_logger("dtios.runtime")
 
@@ -36,6 +43,9 @@ class AppTable:
     async def start(self, hosted: Mapping[str, HostedSetup]) -> None:
         """Returns when each is ready or its first run is over, after START_LIMIT at the latest. Raises ConfigurationError."""
         plugins = {name: self._find(setup) for name, setup in hosted.items()}
+        if not self._watched and any(setup.settings.isolation == "inline" for setup in hosted.values()):
+            self._watched = True
+            self._around.enter_context(watchdog(self._log))
         with anyio.move_on_after(START_LIMIT):
             async with anyio.create_task_group() as starting:
                 for name, setup in hosted.items():
