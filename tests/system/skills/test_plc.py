@@ -175,3 +175,45 @@ async def test_a_start_while_the_connection_is_down_is_refused(tmp_path: Path) -
                     await anyio.sleep(0.05)
             assert (await outcome_of(client, "Station1", {"count": 2}, "after")).state is JobState.ENDED
             assert [c["args"] for c in again.calls("started 1")] == [[1], [2]]
+
+
+async def test_whoever_started_it_is_gone_and_its_bits_are_taken_back_all_the_same(tmp_path: Path) -> None:
+    """It cannot be held, so it is aborted; the trigger and the abort bit fall, though their sender has no say any more."""
+    async with plc_machine() as plc:
+        machines = {"plc": {"endpoint": plc.endpoint}}
+        config = RuntimeConfig.model_validate({"profiles": [str(PROFILE)], "machines": machines})
+        async with Runtime(config, StateDirectory(tmp_path / "state"), Registry()) as runtime:
+            async with client_of(runtime) as client:
+                await client.open(plc.endpoint)
+                job = await client.start("plc", "Station1", {"count": 900}, job="orphan")
+                await until(job, JobState.RUNNING)
+            async with client_of(runtime, "cli:other") as client:
+                with anyio.fail_after(20):
+                    while not (view := (await client.show_job("orphan")).view).final:
+                        await anyio.sleep(0.05)
+                assert view.state is JobState.ABORTED
+        with anyio.fail_after(10):
+            while plc.memory["S1_xStart"] or plc.memory["S1_xAbort"]:
+                await anyio.sleep(0.01)
+    assert [c for c in commands(plc.log) if c[0] == "started 1"] == [("started 1", 900)]
+    assert any(c[0] == "aborted 1" for c in commands(plc.log))
+
+
+async def test_an_interlock_that_falls_does_not_leave_the_trigger_up(tmp_path: Path) -> None:
+    interlock = {"signal": "Oven_State", "equals": 0, "message": "the oven is cold"}
+    machine = {"interlocks": [interlock]}
+    async with plc_machine() as plc:
+        machine |= {"endpoint": plc.endpoint}
+        config = RuntimeConfig.model_validate({"profiles": [str(PROFILE)], "machines": {"plc": machine}})
+        async with Runtime(config, StateDirectory(tmp_path / "state"), Registry()) as runtime, client_of(runtime) as client:
+            await client.open(plc.endpoint)
+            job = await client.start("plc", "Station1", {"count": 20}, job="hot")
+            await until(job, JobState.RUNNING)
+            plc.memory.update({"Oven_State": 20})
+            plc._left["oven"] = 1000.0
+            with anyio.fail_after(20):
+                outcome = await job.outcome()
+            assert (outcome.state, outcome.reason) == (JobState.ENDED, "")
+            with pytest.raises(RefusedError, match="the oven is cold"):
+                await client.start("plc", "Station1", {"count": 1}, job="refused")
+    assert plc.memory["S1_xStart"] is False
