@@ -61,6 +61,18 @@ class Points(Protocol):
         the connection lives. Errors and `settling` as in `write`."""
         ...
 
+    async def publish(
+        self,
+        address: str,
+        payload: bytes,
+        *,
+        expiry: float | None = None,
+        reply_to: str | None = None,
+        correlation: bytes | None = None,
+    ) -> None:
+        """Send a message to a point that takes messages (MQTT: a topic). Errors as in `write`."""
+        ...
+
     async def ask(self, owner: str, method: str, arguments: Sequence[tuple[Any, ValueType]]) -> list[Any]:
         """Call a method of which the standard says that it only answers and changes nothing: as `read`, no command."""
         ...

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from dtios.mapping.facts import BrowseFacts
 from dtios.mapping.observing import DeadBand
+from dtios.mapping.profiles.library import ProfileLibrary
 from dtios.model.batch import Batch
 from dtios.model.condition import Condition, ConditionVerb
 from dtios.model.datatypes import ValueType
@@ -40,6 +41,7 @@ __all__ = [
     "Loss",
     "MonitoredPoint",
     "Progress",
+    "Publish",
     "Sink",
     "Write",
 ]
@@ -139,6 +141,21 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
+class Publish:
+    """A message to a point that takes messages (MQTT: a topic). It is never kept for who is away.
+
+    `expiry` seconds after which nobody should act on it any more; `reply_to` (a point) and `correlation` say where and under
+    which mark an answer is awaited. Where the protocol has no place for these they are left out (MQTT 3.1.1).
+    """
+
+    address: str
+    payload: bytes
+    expiry: float | None = None
+    reply_to: str | None = None
+    correlation: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Loss:
     """Values lost before receipt. `handles` None: all of this connection.
 
@@ -234,6 +251,15 @@ class Connection(ABC):
         """Take other settings at once, without any I/O, also while a session stands. They differ only in those that
         `Adapter.live` names; for others this connection is ended and another made."""
         raise NotImplementedError
+
+    async def publish(self, message: Publish, last_check: LastCheck) -> None:
+        """Returns when the message is handed over and, where the protocol tells, received by the other end's broker."""
+        raise ConfigurationError("this kind of connection takes no messages", where=message.address)
+
+    def learn(self, profiles: ProfileLibrary) -> None:
+        """The profiles that hold here: before the first `run`, and again when they change. For protocols that cannot be
+        browsed a profile says what to listen for."""
+        return None
 
     async def watch_events(self, wanted: Sequence[EventFields]) -> None:
         """Begin to tell conditions (those that are there first, then `conditions_refreshed`) and the wanted events, for this

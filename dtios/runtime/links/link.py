@@ -32,6 +32,7 @@ from dtios.sdk.adapter import (
     Loss,
     MonitoredPoint,
     Progress,
+    Publish,
     Write,
 )
 from dtios.sdk.clock import Clock
@@ -454,6 +455,9 @@ class Link:
 
     async def command_condition(self, command: ConditionCommand, last_check: LastCheck) -> None:
         await self.session().command_condition(command, last_check)
+
+    async def publish(self, message: Publish, last_check: LastCheck) -> None:
+        await self.session().publish(message, last_check)
 
     async def call(self, call: Call, last_check: LastCheck) -> list[Any]:
         return await self.session().call(call, last_check)

@@ -14,7 +14,7 @@ from dtios.runtime.commands.gate import Permit
 from dtios.runtime.data.consumer import Consumer
 from dtios.runtime.data.router import Router
 from dtios.runtime.links.link import Link
-from dtios.sdk.adapter import Call, Write
+from dtios.sdk.adapter import Call, Publish, Write
 from dtios.sdk.clock import Clock
 
 __all__ = ["CommandPoints"]
@@ -87,6 +87,18 @@ class CommandPoints:
     ) -> list[Any]:
         permit = await self._prepare(settling)
         return await self._link.call(Call(owner, method, arguments, timeout), lambda: self._last_check(permit))
+
+    async def publish(
+        self,
+        address: str,
+        payload: bytes,
+        *,
+        expiry: float | None = None,
+        reply_to: str | None = None,
+        correlation: bytes | None = None,
+    ) -> None:
+        await self._prepare()
+        await self._link.publish(Publish(address, payload, expiry, reply_to, correlation), self._last_check)
 
     async def ask(self, owner: str, method: str, arguments: Sequence[tuple[Any, ValueType]]) -> list[Any]:
         return await self._link.call(Call(owner, method, arguments), _nothing_to_check)

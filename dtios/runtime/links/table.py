@@ -271,6 +271,7 @@ class LinkTable:
     ) -> _Held:
         found = self._registry.adapter_for(url) if adapter is None else self._registry.adapter(adapter)
         connection = found.connect(url, settings, self._home)
+        connection.learn(profiles)
         states = StateWatch(url, self._machines, self._router, self._clock)
         placement = Placement(url, machines, self._machines, self._jobs, states)
 

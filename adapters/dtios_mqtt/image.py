@@ -1,0 +1,103 @@
+"""The process image: the last reading of every point that was heard of, and the points that are subscribed.
+
+MQTT cannot be asked: what a machine said last is all that is known. While the session is lost the runtime calls it Bad; with a
+new session the image begins anew, from births and retained messages.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from dtios.model.batch import Batch
+from dtios.model.status import BAD_WAITING_FOR_INITIAL_DATA, is_bad, status_code
+from dtios.model.values import NO_TIME, DataValue
+from dtios.sdk.adapter import MonitoredPoint, Sink
+
+__all__ = ["ProcessImage", "Reading"]
+
+_UNKNOWN = status_code("BadNodeIdUnknown")
+
+Reading = tuple[str, object, int, int]
+"""(address, value, status, source time in ns or NO_TIME); a Bad reading has the value None."""
+
+
+class ProcessImage:
+    """One for each session. Readings of one message go to the sink as one batch."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._last: dict[str, DataValue] = {}
+        self._known: set[str] = set()
+        self._handles: dict[str, list[int]] = {}
+        self._points: dict[int, str] = {}
+
+    def know(self, addresses: Iterable[str]) -> None:
+        """These points exist, whether or not anything was said of them."""
+        self._known.update(addresses)
+
+    def forget(self, addresses: Iterable[str]) -> None:
+        """These exist no more: reading them is BadNodeIdUnknown."""
+        for address in addresses:
+            self._known.discard(address)
+            self._last.pop(address, None)
+
+    async def tell(self, readings: Sequence[Reading], received: int) -> None:
+        """What a message said, in its order. Returns when the sink has taken it: the back-pressure."""
+        handles: list[int] = []
+        rows: list[Reading] = []
+        for reading in readings:
+            address, value, status, source = reading
+            self._last[address] = DataValue(value, status, None if source == NO_TIME else source, None, received)
+            self._known.add(address)
+            for handle in self._handles.get(address, ()):
+                handles.append(handle)
+                rows.append(reading)
+        if handles:
+            await self._sink.deliver(_batch(handles, rows, received))
+
+    async def lose(self, addresses: Iterable[str], status: int, received: int) -> None:
+        """The machine said goodbye: these are Bad from now on, not last-known-good."""
+        assert is_bad(status)
+        await self.tell([(address, None, status, NO_TIME) for address in addresses], received)
+
+    async def subscribe(self, points: Sequence[MonitoredPoint], now: int) -> list[int]:
+        """A StatusCode each; what is known comes first, and BadWaitingForInitialData where nothing was said yet."""
+        statuses: list[int] = []
+        handles: list[int] = []
+        rows: list[Reading] = []
+        for point in points:
+            statuses.append(0 if point.address in self._known else _UNKNOWN)
+            if point.address not in self._known:
+                continue
+            self._handles.setdefault(point.address, []).append(point.handle)
+            self._points[point.handle] = point.address
+            last = self._last.get(point.address) or DataValue(None, BAD_WAITING_FOR_INITIAL_DATA)
+            handles.append(point.handle)
+            rows.append((point.address, last.value, last.status, NO_TIME if last.source_time is None else last.source_time))
+        if handles:
+            await self._sink.deliver(_batch(handles, rows, now))
+        return statuses
+
+    def unsubscribe(self, handles: Iterable[int]) -> None:
+        for handle in handles:
+            address = self._points.pop(handle, None)
+            if address is not None:
+                self._handles[address].remove(handle)
+
+    def read(self, address: str) -> DataValue:
+        if address not in self._known:
+            return DataValue(None, _UNKNOWN)
+        return self._last.get(address) or DataValue(None, BAD_WAITING_FOR_INITIAL_DATA)
+
+    def handles(self, addresses: Iterable[str]) -> tuple[int, ...]:
+        """The subscribed handles of these points, to say which of them lost something."""
+        return tuple(handle for address in addresses for handle in self._handles.get(address, ()))
+
+
+def _batch(handles: list[int], rows: list[Reading], received: int) -> Batch:
+    return Batch(
+        handles,
+        [value for _, value, _, _ in rows],
+        [status for _, _, status, _ in rows],
+        [source for _, _, _, source in rows],
+        [NO_TIME] * len(rows),
+        received,
+    )

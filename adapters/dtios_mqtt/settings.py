@@ -1,0 +1,51 @@
+"""What a connection to a broker can be told, and what its URL says."""
+
+from typing import Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field
+
+from dtios.sdk.adapter import ConnectionSettings
+from dtios.sdk.errors import ConfigurationError
+
+__all__ = ["Address", "MqttSettings", "parse_url"]
+
+_PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
+_MEND = "a broker's URL looks like mqtt://192.168.0.10:1883, mqtts://..., ws://.../mqtt or wss://.../mqtt"
+
+
+class MqttSettings(ConnectionSettings):
+    """See `ConnectionSettings`; `security` says nothing here: the URL's scheme does."""
+
+    version: Literal["auto", "3.1.1", "5"] = Field("auto", description="MQTT version; auto asks for 5 and takes 3.1.1")
+    client_id: str | None = Field(None, max_length=64, description="of the session for plain topics; made up where left out")
+    persistent: bool = Field(False, description="the broker keeps the session for plain topics while we are away (QoS 1)")
+    host_id: str = Field("dtios", pattern=r"^[^/+#]+$", description="Sparkplug: the id of this host application")
+
+
+class Address:
+    """Where a broker is: from its URL."""
+
+    def __init__(self, url: str) -> None:
+        """Raises ConfigurationError."""
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError as error:
+            raise ConfigurationError(f"this is not a URL ({error})", where=url, mend=_MEND) from None
+        if parts.scheme not in _PORTS or not parts.hostname or port == 0:
+            raise ConfigurationError("this is not a broker's URL", where=url, mend=_MEND)
+        if parts.username or parts.password:
+            shown = url.replace(parts.netloc, parts.netloc.rpartition("@")[2])
+            raise ConfigurationError("user and password do not belong into the URL", where=shown, mend="give them as settings")
+        self.url = url
+        self.host: str = parts.hostname
+        self.port: int = port or _PORTS[parts.scheme]
+        self.tls = parts.scheme in ("mqtts", "wss")
+        self.websocket = parts.scheme in ("ws", "wss")
+        self.path = parts.path or "/mqtt"
+
+
+def parse_url(url: str) -> Address:
+    """Raises ConfigurationError for what is no broker's URL."""
+    return Address(url)
