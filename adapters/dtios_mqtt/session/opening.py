@@ -9,7 +9,8 @@ from pathlib import Path
 import anyio.to_thread
 
 from dtios.mapping.profiles.library import ProfileLibrary
-from dtios.sdk.errors import ConfigurationError
+from dtios.sdk.errors import CredentialsError, DtiosError
+from dtios_mqtt.errors import LostError
 from dtios_mqtt.session.client import MqttClient
 from dtios_mqtt.session.messages import Will
 from dtios_mqtt.settings import Address, MqttSettings
@@ -54,8 +55,9 @@ async def open_client(address: Address, settings: MqttSettings, home: Path, role
         )
         try:
             await client.open()
-        except ConfigurationError:
-            if version == versions[-1]:
+        except DtiosError as error:
+            # a broker that knows no MQTT 5 says so, or just hangs up
+            if version == versions[-1] or not isinstance(error.__cause__, LostError) or isinstance(error, CredentialsError):
                 raise
             continue
         return client
