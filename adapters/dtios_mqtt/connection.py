@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ from dtios_mqtt.complaints import Complaints
 from dtios_mqtt.errors import LostError
 from dtios_mqtt.image import ProcessImage
 from dtios_mqtt.session.client import MqttClient
-from dtios_mqtt.session.opening import open_client, roles
+from dtios_mqtt.session.opening import Role, open_client, roles
 from dtios_mqtt.settings import Address, MqttSettings
+from dtios_mqtt.speakers.sparkplug import SparkplugSpeaker
 from dtios_mqtt.speakers.speaker import Place, Speaker
 
 __all__ = ["NAMESPACE", "MqttConnection"]
@@ -26,6 +28,7 @@ __all__ = ["NAMESPACE", "MqttConnection"]
 NAMESPACE = "urn:dtios:mqtt"
 _MEND = "is the broker running and the network up?"
 _TICK = 0.25
+_GOODBYE = 0.5
 
 
 class MqttConnection(Connection):
@@ -35,15 +38,13 @@ class MqttConnection(Connection):
         self.address = address
         self._settings = settings
         self._home = home
-        self._profiles = ProfileLibrary([])
-        self._speakers: list[Speaker] = []
+        self._speakers: list[Speaker] = [SparkplugSpeaker(settings.host_id, settings.timeout)]
         self._image: ProcessImage | None = None
-        self._sink: Sink | None = None
-        self._changes = 0
         self.complaints = Complaints()
 
     def learn(self, profiles: ProfileLibrary) -> None:
-        self._profiles = profiles
+        for speaker in self._speakers:
+            speaker.learn(profiles)
 
     # --- life ---
 
@@ -51,34 +52,29 @@ class MqttConnection(Connection):
         image = ProcessImage(sink)
         clients: list[MqttClient] = []
         try:
-            served: list[tuple[MqttClient, list[Speaker]]] = []
-            for role in roles(self._settings, self._profiles):
-                client = await open_client(self.address, self._settings, self._home, role)
-                clients.append(client)
-                speakers = role.speakers(Place(client, image, sink, self.complaints))
-                served.append((client, speakers))
-            self._sink, self._image = sink, image
-            self._speakers = [speaker for _, speakers in served for speaker in speakers]
+            served = [(role, await self._open(role, clients)) for role in roles(self._settings, self._speakers)]
+            self._image = image
             async with anyio.create_task_group() as tasks:
-                for client, speakers in served:
+                for role, client in served:
                     tasks.start_soon(client.serve, name=f"mqtt socket {self.address.url}")
-                    await self._listen(client, speakers)
-                    tasks.start_soon(self._hear, client, speakers, name=f"mqtt messages {self.address.url}")
-                tasks.start_soon(self._time, name=f"mqtt timers {self.address.url}")
+                    await client.subscribe([one for speaker in role.speakers for one in speaker.filters])
+                    for speaker in role.speakers:
+                        await speaker.begin(Place(client, image, sink, self.complaints))
+                    tasks.start_soon(self._hear, client, role.speakers, name=f"mqtt messages {self.address.url}")
+                tasks.start_soon(self._time, clients, sink, name=f"mqtt timers {self.address.url}")
                 task_status.started()
         except* LostError as group:
-            reason = next(iter(_leaves(group)))
+            reason = _first(group)
             raise TemporaryError(str(reason), where=self.address.url, mend=_MEND) from reason
         finally:
-            speakers, self._speakers, self._image, self._sink = self._speakers, [], None, None
+            self._image = None
             with anyio.CancelScope(shield=True):
-                await self._leave(speakers, clients)
+                await self._leave(clients)
 
-    @staticmethod
-    async def _listen(client: MqttClient, speakers: Sequence[Speaker]) -> None:
-        await client.subscribe([one for speaker in speakers for one in speaker.filters])
-        for speaker in speakers:
-            await speaker.begin()
+    async def _open(self, role: Role, clients: list[MqttClient]) -> MqttClient:
+        client = await open_client(self.address, self._settings, self._home, role)
+        clients.append(client)
+        return client
 
     async def _hear(self, client: MqttClient, speakers: Sequence[Speaker]) -> None:
         while True:
@@ -89,20 +85,24 @@ class MqttConnection(Connection):
             else:
                 self.complaints.add("", "nobody's topic", message.topic, message.payload, message.received)
 
-    async def _time(self) -> None:
+    async def _time(self, clients: Sequence[MqttClient], sink: Sink) -> None:
+        heard = -1
         while True:
             await anyio.sleep(_TICK)
+            now = sum(client.last_read for client in clients)
+            if now != heard:
+                heard = now
+                sink.alive()
             for speaker in self._speakers:
                 await speaker.tick()
 
-    @staticmethod
-    async def _leave(speakers: Sequence[Speaker], clients: Sequence[MqttClient]) -> None:
-        with anyio.move_on_after(0.5):
-            for speaker in speakers:
-                try:
+    async def _leave(self, clients: Sequence[MqttClient]) -> None:
+        with anyio.move_on_after(_GOODBYE):
+            for speaker in self._speakers:
+                with suppress(LostError, TemporaryError):
                     await speaker.end()
-                except LostError:
-                    continue
+        for speaker in self._speakers:
+            speaker.lost()
         for client in clients:
             await client.close()
 
@@ -121,9 +121,9 @@ class MqttConnection(Connection):
     # --- what is there ---
 
     async def fingerprint(self) -> str:
-        """Machines come and go by their messages (`Sink.changed`): a new session is a new look."""
+        """Machines come and go by their messages, and are told by `Sink.changed`; what was learned outlives sessions."""
         self._standing()
-        return f"{id(self._image)}"
+        return NAMESPACE
 
     async def browse(self, progress: Progress | None = None) -> BrowseFacts:
         self._standing()
@@ -168,5 +168,6 @@ class MqttConnection(Connection):
         raise ConfigurationError("there are no methods over MQTT", where=call.method, mend="use a skill of the machine's profile")
 
 
-def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
-    return [leaf for one in group.exceptions for leaf in (_leaves(one) if isinstance(one, BaseExceptionGroup) else [one])]
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    found = group.exceptions[0]
+    return _first(found) if isinstance(found, BaseExceptionGroup) else found

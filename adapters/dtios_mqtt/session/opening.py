@@ -1,38 +1,47 @@
-"""Which sessions a connection has, and how each is opened: the Sparkplug host's own, and that of everything else."""
+"""Which sessions a connection has, and how each is opened: one for what wants its own, one for everything else."""
 
 import ssl
 import uuid
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import anyio.to_thread
 
-from dtios.mapping.profiles.library import ProfileLibrary
 from dtios.sdk.errors import CredentialsError, DtiosError
 from dtios_mqtt.errors import LostError
 from dtios_mqtt.session.client import MqttClient
 from dtios_mqtt.session.messages import Will
 from dtios_mqtt.settings import Address, MqttSettings
-from dtios_mqtt.speakers.speaker import Place, Speaker
+from dtios_mqtt.speakers.speaker import Speaker
 
 __all__ = ["Role", "open_client", "roles"]
+
+_KEPT = 3600
+"""Seconds that a broker keeps a persistent session (MQTT 5)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """One session's part. `clean` sessions are forgotten by the broker at once."""
+    """One session's part. A `clean` session is forgotten by the broker at once."""
 
-    name: str
     client_id: str
     clean: bool
-    speakers: Callable[[Place], list[Speaker]]
+    speakers: tuple[Speaker, ...]
     will: Will | None = None
 
 
-def roles(settings: MqttSettings, profiles: ProfileLibrary) -> list[Role]:
-    """The sessions that are needed, given what the profiles speak of."""
-    return [Role("plain", settings.client_id or f"dtios-{uuid.uuid4().hex[:12]}", not settings.persistent, lambda _place: [])]
+def roles(settings: MqttSettings, speakers: Sequence[Speaker]) -> list[Role]:
+    """The sessions that are needed now."""
+    made = [Role(_new_id(), True, (one,), one.will()) for one in speakers if one.own_session]
+    others = tuple(one for one in speakers if not one.own_session)
+    if others:
+        made.append(Role(settings.client_id or _new_id(), not settings.persistent, others))
+    return made
+
+
+def _new_id() -> str:
+    return f"dtios-{uuid.uuid4().hex[:12]}"
 
 
 async def open_client(address: Address, settings: MqttSettings, home: Path, role: Role) -> MqttClient:
@@ -45,7 +54,7 @@ async def open_client(address: Address, settings: MqttSettings, home: Path, role
             version=version,
             client_id=role.client_id,
             clean=role.clean,
-            expiry=0 if role.clean else 3600,
+            expiry=0 if role.clean else _KEPT,
             user=settings.user,
             password=None if settings.password is None else settings.password.get_secret_value(),
             tls=context,

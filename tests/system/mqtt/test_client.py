@@ -21,7 +21,7 @@ from tests.brokers import BROKERS, BrokerProcess, IotCore, Mosquitto, running_br
 
 @asynccontextmanager
 async def session(broker: BrokerProcess, name: str = "one", **more: Any) -> AsyncIterator[MqttClient]:
-    role = Role("plain", name, True, lambda _place: [], more.pop("will", None))
+    role = Role(name, True, (), more.pop("will", None))
     client = await open_client(parse_url(broker.url), MqttSettings(**more), broker.folder, role)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_served, client)

@@ -1,0 +1,43 @@
+"""Sparkplug's topic namespace: `spBv1.0/GROUP/TYPE/NODE[/DEVICE]` and `spBv1.0/STATE/HOST` (chapter 4)."""
+
+from dataclasses import dataclass
+from typing import Final
+
+__all__ = ["EVERYTHING", "Topic", "parse_topic", "state_topic"]
+
+EVERYTHING: Final = "spBv1.0/#"
+_NODE: Final = frozenset({"NBIRTH", "NDEATH", "NDATA", "NCMD"})
+_DEVICE: Final = frozenset({"DBIRTH", "DDEATH", "DDATA", "DCMD"})
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """`device` is empty for messages of the edge node itself; for STATE `node` is the host's id and `group` is empty."""
+
+    kind: str
+    group: str
+    node: str
+    device: str = ""
+
+    @property
+    def text(self) -> str:
+        return f"spBv1.0/{self.group}/{self.kind}/{self.node}" + (f"/{self.device}" if self.device else "")
+
+
+def state_topic(host: str) -> str:
+    return f"spBv1.0/STATE/{host}"
+
+
+def parse_topic(text: str) -> Topic | None:
+    """None for a topic that is not Sparkplug's."""
+    parts = text.split("/")
+    if parts[0] != "spBv1.0" or not all(parts):
+        return None
+    match parts[1:]:
+        case ["STATE", host]:
+            return Topic("STATE", "", host)
+        case [group, kind, node] if kind in _NODE:
+            return Topic(kind, group, node)
+        case [group, kind, node, device] if kind in _DEVICE:
+            return Topic(kind, group, node, device)
+    return None
