@@ -56,7 +56,7 @@ async def open_client(address: Address, settings: MqttSettings, home: Path, role
             clean=role.clean,
             expiry=0 if role.clean else _KEPT,
             user=settings.user,
-            password=None if settings.password is None else settings.password.get_secret_value(),
+            password=None if settings.password is None else settings.password.resolve(),
             tls=context,
             will=role.will,
             keep_alive=settings.keep_alive,
