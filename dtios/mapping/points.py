@@ -7,15 +7,31 @@ and call made through a `Points` passes the gate's last check at the moment it i
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from dtios.model.datatypes import BuiltinType, ValueType
 from dtios.model.values import DataValue
 
-__all__ = ["Change", "Points", "with_bit"]
+__all__ = ["Change", "Points", "Publish", "with_bit"]
 
 Change = tuple[str, DataValue]
 """(address, reading)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """A message to a point that takes messages (MQTT: a topic). It is never kept for who is away.
+
+    `expiry` seconds after which nobody should act on it any more; `reply_to` (a point) and `correlation` say where and under
+    which mark an answer is awaited. Where the protocol has no place for these they are left out (MQTT 3.1.1).
+    """
+
+    address: str
+    payload: bytes
+    expiry: float | None = None
+    reply_to: str | None = None
+    correlation: bytes | None = None
 
 
 class Points(Protocol):
@@ -61,16 +77,8 @@ class Points(Protocol):
         the connection lives. Errors and `settling` as in `write`."""
         ...
 
-    async def publish(
-        self,
-        address: str,
-        payload: bytes,
-        *,
-        expiry: float | None = None,
-        reply_to: str | None = None,
-        correlation: bytes | None = None,
-    ) -> None:
-        """Send a message to a point that takes messages (MQTT: a topic). Errors as in `write`."""
+    async def publish(self, message: "Publish", *, settling: bool = False) -> None:
+        """Send a message to a point that takes messages (MQTT: a topic). Errors and `settling` as in `write`."""
         ...
 
     async def ask(self, owner: str, method: str, arguments: Sequence[tuple[Any, ValueType]]) -> list[Any]:

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from dtios.mapping.facts import BrowseFacts
 from dtios.mapping.observing import DeadBand
+from dtios.mapping.points import Publish
 from dtios.mapping.profiles.library import ProfileLibrary
 from dtios.model.batch import Batch
 from dtios.model.condition import Condition, ConditionVerb
@@ -138,21 +139,6 @@ class Call:
     method: str
     arguments: Sequence[tuple[Any, ValueType]] = ()
     timeout: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Publish:
-    """A message to a point that takes messages (MQTT: a topic). It is never kept for who is away.
-
-    `expiry` seconds after which nobody should act on it any more; `reply_to` (a point) and `correlation` say where and under
-    which mark an answer is awaited. Where the protocol has no place for these they are left out (MQTT 3.1.1).
-    """
-
-    address: str
-    payload: bytes
-    expiry: float | None = None
-    reply_to: str | None = None
-    correlation: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Any, Final
 import anyio
 
 from dtios.mapping.bindings.base import Report, SkillBinding
-from dtios.mapping.points import Points
+from dtios.mapping.points import Points, Publish
 from dtios.model.datatypes import BuiltinType, ValueType
 from dtios.model.errors import DtiosError, RefusedError, TemporaryError
 from dtios.model.job import JobIdentity, JobOrder, JobOutcome, JobVerb
@@ -333,6 +333,9 @@ class _Settling:
         settling: bool = True,
     ) -> list[Any]:
         return await self._points.call(owner, method, arguments, timeout, settling=True)
+
+    async def publish(self, message: Publish, *, settling: bool = True) -> None:
+        await self._points.publish(message, settling=True)
 
 
 def _code(answer: Sequence[Any]) -> int:

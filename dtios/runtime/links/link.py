@@ -11,6 +11,7 @@ from anyio.abc import TaskStatus
 
 from dtios.mapping.conversion import Conversion
 from dtios.mapping.facts import BrowseFacts
+from dtios.mapping.profiles.library import ProfileLibrary
 from dtios.model.batch import Batch
 from dtios.model.condition import Condition
 from dtios.model.datatypes import ValueType
@@ -167,6 +168,9 @@ class Link:
     def reconfigure(self, settings: ConnectionSettings) -> None:
         """The connection goes on under settings that it takes as it stands."""
         self._connection.reconfigure(settings)
+
+    def learn(self, profiles: ProfileLibrary) -> None:
+        self._connection.learn(profiles)
 
     def replace(self, connection: Connection) -> None:
         """Go on over another connection, at once: the session that stands ends, and what is subscribed is subscribed again."""

@@ -88,17 +88,9 @@ class CommandPoints:
         permit = await self._prepare(settling)
         return await self._link.call(Call(owner, method, arguments, timeout), lambda: self._last_check(permit))
 
-    async def publish(
-        self,
-        address: str,
-        payload: bytes,
-        *,
-        expiry: float | None = None,
-        reply_to: str | None = None,
-        correlation: bytes | None = None,
-    ) -> None:
-        await self._prepare()
-        await self._link.publish(Publish(address, payload, expiry, reply_to, correlation), self._last_check)
+    async def publish(self, message: Publish, *, settling: bool = False) -> None:
+        permit = await self._prepare(settling)
+        await self._link.publish(message, lambda: self._last_check(permit))
 
     async def ask(self, owner: str, method: str, arguments: Sequence[tuple[Any, ValueType]]) -> list[Any]:
         return await self._link.call(Call(owner, method, arguments), _nothing_to_check)

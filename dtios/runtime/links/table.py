@@ -146,7 +146,11 @@ class LinkTable:
         if change.told:
             link.reconfigure(setup.settings)
         if change.reconnects:
-            link.replace(self._registry.adapter(setup.adapter).connect(setup.url, setup.settings, self._home))
+            connection = self._registry.adapter(setup.adapter).connect(setup.url, setup.settings, self._home)
+            connection.learn(setup.profiles)
+            link.replace(connection)
+        elif change.profiles:
+            link.learn(setup.profiles)
         elif not link.online:
             await link.retry()  # what kept it from coming up may be mended
 
