@@ -10,13 +10,14 @@ from dtios.mapping.facts import BrowseFacts, NodeKind
 from dtios.mapping.identify import identify
 from dtios.mapping.layout import Entry, Layout
 from dtios.mapping.mapped import MappedMachine, MappedSignal, MappedSkill, StatePoint
+from dtios.mapping.places import matched_places, part_places
 from dtios.mapping.profiles.library import GENERIC, LoadedProfile
-from dtios.mapping.profiles.profile import SignalRule
+from dtios.mapping.profiles.profile import SignalRule, StateRule
 from dtios.mapping.result_rules import result_source
 from dtios.mapping.results import ResultSource
 from dtios.mapping.skills.build import build_skill
 from dtios.mapping.skills.methods import plain_method_skill
-from dtios.mapping.skills.parts import BuiltSkill, NotBuilt, Place
+from dtios.mapping.skills.parts import BuiltSkill, Missing, NotBuilt, Place
 from dtios.mapping.states import packml_point, unit_mode_point
 from dtios.model.datatypes import ANY_RANK, BuiltinType, ValueType
 from dtios.model.machine import Identification, Machine, Range, Signal, Skill
@@ -37,12 +38,8 @@ class _Description:
         self._endpoint = facts.endpoint
         self._found = found
         self._layout = Layout(found.node, found.outside, deep=found.deep)
-        self._places = [
-            Place(self._layout, entry, profile)
-            for entry in self._layout
-            if entry.node.kind is NodeKind.OBJECT
-            for profile in matches.of(entry.node)
-        ]
+        self._places = matched_places(self._layout, matches)
+        self._parts = part_places(self._places)
         self._of_conditions = condition_parts(self._layout)
         self._notes = list(facts.notes)
         self._signals: dict[str, Signal] = {}
@@ -100,13 +97,12 @@ class _Description:
 
     def _signal_rules(self) -> dict[int, tuple[LoadedProfile, SignalRule]]:
         found: dict[int, tuple[LoadedProfile, SignalRule]] = {}
-        for place in self._places:
-            for rule in place.profile.rules.signals:
-                entry = place.find(rule.path)
-                if entry is None or entry.node.kind is not NodeKind.VARIABLE:
+        for place in (*self._parts, *self._places):
+            for rule in place.signals:
+                entries = [e for e in place.find_all(rule.path) if e.node.kind is NodeKind.VARIABLE]
+                if not entries and not rule.optional:
                     self._missing(place, f"no signal {rule.path}")
-                else:
-                    found[id(entry.node)] = (place.profile, rule)
+                found |= {id(entry.node): (place.profile, rule) for entry in entries}
         return found
 
     def _missing(self, place: Place, what: str) -> None:
@@ -128,11 +124,13 @@ class _Description:
     # --- skills --------------------------------------------------------------------------------------------------------------
 
     def _add_profile_skills(self) -> None:
-        for place in self._places:
-            for rule in place.profile.rules.skills:
+        for place in (*self._places, *self._parts):
+            for rule in place.skills:
                 try:
                     self._add_skill(build_skill(rule, place))
                 except NotBuilt as reason:
+                    if rule.optional and isinstance(reason, Missing):
+                        continue
                     what = rule.name or rule.binding
                     self._notes.append(f"profile {place.profile.name}: no skill {what}: {reason}")
 
@@ -167,26 +165,26 @@ class _Description:
         return Identification(**said)
 
     def _point(self, which: str) -> StatePoint | None:
-        """The outermost one that tells; a machine has one state."""
-        for place in self._places:
-            rules = place.profile.rules.state
-            rule = None if rules is None else rules.packml if which == "packml" else rules.unit_mode
-            point = None
-            if rule is not None:
-                make = packml_point if which == "packml" else unit_mode_point
-                point = make(rule, place, self._paths)
-            if point is not None:
-                return point
-        return None
+        """The outermost one that tells, before all those that tell a part of it; a machine has one state."""
+        make = packml_point if which == "packml" else unit_mode_point
+        told = [(rule, place) for place in self._places if (rule := _state_rule(place, which)) is not None]
+        ordered = sorted(told, key=lambda one: one[0].partial)
+        return next((point for rule, place in ordered if (point := make(rule, place, self._paths)) is not None), None)
+
+
+def _state_rule(place: Place, which: str) -> StateRule | None:
+    rules = place.profile.rules.state
+    return None if rules is None else rules.packml if which == "packml" else rules.unit_mode
 
 
 def _apply(rule: SignalRule, signal: Signal) -> tuple[Signal, Conversion | None]:
     """What a profile says of a signal. A range that the machine tells is converted, one that the profile gives is canonical."""
-    conversion = None if rule.unit is None or not _convertible(signal.type) else rule.unit.conversion
+    units = None if rule.unit is None else rule.unit.given(signal.unit)
+    conversion = None if units is None or not _convertible(signal.type) else units.conversion
     range = rule.limits or _converted(signal.range, conversion)
     described = replace(
         signal,
-        unit=signal.unit if rule.unit is None else rule.unit.unit,
+        unit=signal.unit if units is None else units.unit,
         range=range,
         semantic_id=rule.semantic_id,
         description=rule.description or signal.description,

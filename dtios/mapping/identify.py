@@ -17,12 +17,18 @@ _FIELDS: Final = frozenset(f.name for f in fields(Identification))
 def identify(place: Place) -> dict[str, Any]:
     """The fields of `Identification` that the machine fills; an empty text is none."""
     said: dict[str, Any] = {}
-    for name, path in place.profile.rules.identification.items():
-        entry = place.find(path)
-        value = None if entry is None else _plain(name, entry.node.value)
+    for name, paths in place.profile.rules.identification.items():
+        values = (_told(place, name, path) for path in paths)
+        value = next((v for v in values if v is not None), None)
         if value is not None and name in _FIELDS:
             said[name] = value
     return said
+
+
+def _told(place: Place, name: str, path: str) -> Any:
+    """Where `*` finds several nodes, one of them does not speak for all."""
+    entries = place.find_all(path)
+    return _plain(name, entries[0].node.value) if len(entries) == 1 else None
 
 
 def _plain(name: str, value: Any) -> Any:

@@ -10,7 +10,7 @@ from dtios.mapping.facts import Node
 from dtios.model.errors import ConfigurationError
 from dtios.model.values import QualifiedName
 
-__all__ = ["ANY_NAMESPACE", "escape", "join", "parse_path", "resolve", "unescape"]
+__all__ = ["ANY_NAMESPACE", "escape", "join", "parse_path", "resolve", "resolve_all", "unescape"]
 
 ANY_NAMESPACE = "*"
 
@@ -53,6 +53,21 @@ def resolve(node: Node, path: Sequence[QualifiedName]) -> Node | None:
     for name in path:
         at = _child(at, name) if at is not None else None
     return at
+
+
+def resolve_all(node: Node, path: Sequence[QualifiedName]) -> list[Node]:
+    """Every node at `path`, where a name `*` stands for each child."""
+    at = [node]
+    for name in path:
+        if name == _EACH:
+            below = [child for parent in at for _, child in parent.children]
+        else:
+            below = [child for child in (_child(parent, name) for parent in at) if child is not None]
+        at = list({id(child): child for child in below}.values())
+    return at
+
+
+_EACH = QualifiedName(ANY_NAMESPACE, "*")
 
 
 def _child(node: Node, name: QualifiedName) -> Node | None:

@@ -14,14 +14,20 @@ __all__ = ["packml_point", "unit_mode_point"]
 
 def packml_point(rule: StateRule, place: Place, paths: Mapping[int, str]) -> StatePoint | None:
     """`paths` are the signals' paths by node id. None where the machine lacks the innermost or all of the points."""
-    entries = [e for e in (place.find(path) for path in rule.paths) if e is not None]
+    entries = _entries(rule, place)
     return _nested([(paths[id(e.node)], _states(rule, PACKML_STATES)) for e in entries if id(e.node) in paths])
 
 
 def unit_mode_point(rule: StateRule, place: Place, paths: Mapping[int, str]) -> StatePoint | None:
     """A mode beyond the standard's is named by the machine's own enumeration."""
-    entries = [e for e in (place.find(path) for path in rule.paths) if e is not None]
+    entries = _entries(rule, place)
     return _nested([(paths[id(e.node)], _modes(rule, e)) for e in entries if id(e.node) in paths])
+
+
+def _entries(rule: StateRule, place: Place) -> list[Entry]:
+    """Where `*` finds several nodes, none of them speaks for the machine."""
+    found = [place.find_all(path) for path in rule.paths]
+    return [entries[0] for entries in found if len(entries) == 1]
 
 
 def _states(rule: StateRule, known: Mapping[int | str, str]) -> dict[int | str, str]:

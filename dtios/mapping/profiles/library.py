@@ -4,13 +4,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Self, TypeVar
-
-from pydantic import BaseModel
+from typing import Any, Self
 
 from dtios.mapping.paths import ANY_NAMESPACE, parse_name, parse_path
 from dtios.mapping.profiles.file import parse_profile, read_profile
-from dtios.mapping.profiles.profile import Profile, SignalRule, StateRules
+from dtios.mapping.profiles.inheriting import inherit, spread
+from dtios.mapping.profiles.profile import Profile
 from dtios.mapping.profiles.results import ResultEventRule
 from dtios.mapping.profiles.skills import SkillRule
 from dtios.model.errors import ConfigurationError
@@ -19,7 +18,6 @@ from dtios.model.values import QualifiedName
 __all__ = ["GENERIC", "LoadedProfile", "ProfileLibrary"]
 
 GENERIC = "generic"
-_Rule = TypeVar("_Rule", bound=BaseModel)
 _SUFFIXES = (".yaml", ".yml")
 
 
@@ -95,10 +93,10 @@ class ProfileLibrary:
             known = ", ".join(sorted(given))
             raise ConfigurationError(f"there is no profile {name!r} to extend", where=path[-1], mend=f"the profiles are {known}")
         if profile.extends is None:
-            loaded = LoadedProfile(profile, ())
+            loaded = LoadedProfile(spread(profile), ())
         else:
             parent = self._resolve(profile.extends, given, (*path, name))
-            loaded = LoadedProfile(_inherit(parent.rules, profile), (parent.name, *parent.ancestors))
+            loaded = LoadedProfile(inherit(parent.rules, spread(profile)), (parent.name, *parent.ancestors))
         _check_prefixes(loaded)
         self._loaded[name] = loaded
         return loaded
@@ -116,80 +114,6 @@ def _files(path: Path) -> list[Path]:
     return [path]
 
 
-# --- extends -----------------------------------------------------------------------------------------------------------------
-
-
-def _inherit(parent: Profile, child: Profile) -> Profile:
-    """What the child says holds; lists and mappings merge by key. `match` is replaced whole."""
-    return child.model_copy(
-        update={
-            "title": child.title or parent.title,
-            "namespaces": {**parent.namespaces, **child.namespaces},
-            "match": child.match or parent.match,
-            "role": child.role or parent.role,
-            "unit": parent.unit if child.unit is None else child.unit,
-            "containers": tuple(dict.fromkeys((*parent.containers, *child.containers))),
-            "ignore": tuple(dict.fromkeys((*parent.ignore, *child.ignore))),
-            "identification": {**parent.identification, **child.identification},
-            "signals": _merge_signals(parent.signals, child.signals),
-            "state": _merge_state(parent.state, child.state),
-            "skills": _merge_skills(parent.skills, child.skills),
-            "results": _merge_results(parent.results, child.results),
-        }
-    )
-
-
-def _over(parent: _Rule, child: _Rule) -> _Rule:
-    """The parent with what the child says explicitly."""
-    return parent.model_copy(update={name: getattr(child, name) for name in child.model_fields_set})
-
-
-def _merge_signals(parent: tuple[SignalRule, ...], child: tuple[SignalRule, ...]) -> tuple[SignalRule, ...]:
-    merged = {rule.path: rule for rule in parent}
-    for rule in child:
-        merged[rule.path] = _over(merged[rule.path], rule) if rule.path in merged else rule
-    return tuple(merged.values())
-
-
-def _merge_state(parent: StateRules | None, child: StateRules | None) -> StateRules | None:
-    return child or parent if parent is None or child is None else _over(parent, child)
-
-
-def _merge_results(parent: tuple[ResultEventRule, ...], child: tuple[ResultEventRule, ...]) -> tuple[ResultEventRule, ...]:
-    """By event; the fields that are asked for and the contents of both."""
-    merged = {rule.event: rule for rule in parent}
-    for rule in child:
-        base = merged.get(rule.event)
-        if base is not None:
-            fields = tuple(dict.fromkeys((*base.fields, *rule.fields)))
-            rule = _over(base, rule).model_copy(update={"fields": fields, "content": {**base.content, **rule.content}})
-        merged[rule.event] = rule
-    return tuple(merged.values())
-
-
-def _target(rule: SkillRule) -> tuple[str, str]:
-    return rule.binding, rule.target
-
-
-def _merge_skills(parent: tuple[SkillRule, ...], child: tuple[SkillRule, ...]) -> tuple[SkillRule, ...]:
-    """A skill of the child that drives what one of the parent's drives, with the same binding, is made from that one."""
-    taken: set[int] = set()
-    merged: list[SkillRule] = []
-    for rule in child:
-        base = next((i for i, p in enumerate(parent) if rule.name is not None and p.name == rule.name), None)
-        if base is None or parent[base].binding != rule.binding:
-            base = next((i for i, p in enumerate(parent) if _target(p) == _target(rule)), None)
-        if base is not None:
-            taken.add(base)
-            rule = _over_skill(parent[base], rule)
-        merged.append(rule)
-    return (*(p for i, p in enumerate(parent) if i not in taken), *merged)
-
-
-def _over_skill(parent: SkillRule, child: SkillRule) -> SkillRule:
-    return _over(parent, child).model_copy(update=child.over(parent) if type(parent) is type(child) else {})
-
-
 # --- checked once, when loaded -----------------------------------------------------------------------------------------------
 
 
@@ -201,7 +125,7 @@ def _check_prefixes(profile: LoadedProfile) -> None:
             profile.type_name(text)
     except ConfigurationError as error:
         raise ConfigurationError(error.message, where=f"profile {profile.name}", mend=error.mend) from None
-    for skill in profile.rules.skills:
+    for skill in _all_skills(profile.rules):
         where = f"profile {profile.name}, skill {skill.name or skill.target or skill.binding}"
         for flaw, mend in skill.flaws():
             raise ConfigurationError(flaw, where=where, mend=mend)
@@ -226,7 +150,8 @@ def _check_asked(rule: ResultEventRule, profile: LoadedProfile) -> None:
 def _types(rules: Profile) -> Iterable[str]:
     if rules.match is not None:
         yield from (t for t in (rules.match.type, rules.match.name, *(c.type for c in rules.match.children)) if t)
-    for skill in rules.skills:
+    yield from (part.type for part in rules.parts if part.type)
+    for skill in _all_skills(rules):
         yield from skill.types()
     yield from (r.event for r in rules.results)
 
@@ -234,13 +159,18 @@ def _types(rules: Profile) -> Iterable[str]:
 def _paths(rules: Profile) -> Iterable[str]:
     yield from rules.containers
     yield from rules.ignore
-    yield from rules.identification.values()
-    yield from (s.path for s in rules.signals)
+    yield from (path for paths in rules.identification.values() for path in paths)
+    yield from (s.path for s in (*rules.signals, *(s for part in rules.parts for s in part.signals)))
+    yield from (part.path for part in rules.parts if part.path)
     if rules.match is not None:
         yield from (p for p in (rules.match.path, *(c.path for c in rules.match.children)) if p)
     for state in (rules.state.packml, rules.state.unit_mode) if rules.state is not None else ():
         yield from state.paths if state is not None else ()
-    for skill in rules.skills:
+    for skill in _all_skills(rules):
         yield from skill.paths()
     for result in rules.results:
         yield from (*result.fields, *result.paths)
+
+
+def _all_skills(rules: Profile) -> tuple[SkillRule, ...]:
+    return (*rules.skills, *(skill for part in rules.parts for skill in part.skills))

@@ -18,6 +18,7 @@ __all__ = [
     "ChildRule",
     "IdentificationField",
     "MatchRule",
+    "PartRule",
     "Profile",
     "SignalRule",
     "StateRule",
@@ -88,14 +89,22 @@ class MatchRule(_Rule):
 
 
 class SignalRule(ObserveRule):
-    """What the machine does not say of a signal itself. `name` replaces the whole path."""
+    """What the machine does not say of a signal itself. `name` replaces the whole path. `*` in the path stands for every node
+    there. `optional`: that it is not there is not worth a note.
+    """
 
     path: Path
     name: str | None = None
+    optional: bool | None = None
     unit: UnitRule | None = None
     range: tuple[float, float] | None = None
     semantic_id: str | None = None
     description: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain_path(cls, value: object) -> object:
+        return {"path": value} if isinstance(value, str) else value
 
     @field_validator("range")
     @classmethod
@@ -112,11 +121,12 @@ class SignalRule(ObserveRule):
 class StateRule(_Rule):
     """A signal that tells a state. `paths`: for nested state machines the outermost first; an inner one tells where the value of
     the outer one names no state. `states`: the machine's values and the states they stand for, where they are not the
-    standard's own numbers and names.
+    standard's own numbers and names. `partial`: it names some of the states only, and tells where nothing else does.
     """
 
     paths: tuple[Path, ...] = Field(min_length=1)
     states: dict[int | str, str] = {}
+    partial: bool = False
 
     @model_validator(mode="before")
     @classmethod
@@ -129,13 +139,36 @@ class StateRules(_Rule):
     unit_mode: StateRule | None = None
 
 
+class PartRule(_Rule):
+    """The same rules for every part of a kind, wherever it lies in the matched node: of `type`, at `path` (with `*`), or both.
+    Paths start at the part. `semantics` as in the profile.
+    """
+
+    type: str | None = None
+    path: Path | None = None
+    semantics: str | None = None
+    signals: tuple[SignalRule, ...] = ()
+    skills: tuple[SkillRule, ...] = ()
+
+    @model_validator(mode="after")
+    def _says_where(self) -> Self:
+        if self.path is None and self.type is None:
+            raise ValueError("give the type of the parts, or their path")
+        named = next((s.name for s in self.signals if s.name), None)
+        if named is not None:
+            raise ValueError(f"the signal name {named!r} would be that of every part")
+        return self
+
+
 class Profile(_Rule):
     """One profile, as its file says it; `extends` not yet applied.
 
     `role`: a node that a `machine` profile matches is a machine of its own (the outermost wins, further in it adds to that
     one); a `facet` adds to the machine it lies in. `unit`: where several nodes of this facet lie in one object that no profile
     knows as a machine, each is a machine. `containers`: folders below the root whose objects are machines. `ignore`: what lies
-    below the root and is no machine.
+    below the root and is no machine. `optional`: what is missing of its own signals and skills is not worth a note.
+    `semantics`: a signal without a semantic id has this with its path behind it. Both are for what this file says, and are not
+    inherited.
     """
 
     profile: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
@@ -145,10 +178,18 @@ class Profile(_Rule):
     match: MatchRule | None = None
     role: Literal["machine", "facet"] | None = None
     unit: bool | None = None
+    optional: bool | None = None
+    semantics: str | None = None
     containers: tuple[Path, ...] = ()
     ignore: tuple[Path, ...] = ()
-    identification: dict[IdentificationField, Path] = {}
+    identification: dict[IdentificationField, tuple[Path, ...]] = {}
     signals: tuple[SignalRule, ...] = ()
     state: StateRules | None = None
     skills: tuple[SkillRule, ...] = ()
+    parts: tuple[PartRule, ...] = ()
     results: tuple[ResultEventRule, ...] = ()
+
+    @field_validator("identification", mode="before")
+    @classmethod
+    def _plain_paths(cls, value: object) -> object:
+        return {k: [v] if isinstance(v, str) else v for k, v in value.items()} if isinstance(value, dict) else value

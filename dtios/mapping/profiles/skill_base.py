@@ -111,7 +111,9 @@ class LockRule(Rule):
 
 
 class SkillBase(Rule):
-    """`name` replaces the path that the skill has by itself: that of the method or object it drives."""
+    """`name` replaces the path that the skill has by itself: that of the method or object it drives. `optional`: that what it
+    drives is not there is not worth a note.
+    """
 
     name: str | None = None
     description: str = ""
@@ -120,6 +122,7 @@ class SkillBase(Rule):
     results: dict[str, ResultRule] = {}
     on_owner_lost: OnOwnerLost = OnOwnerLost.HOLD
     lock: LockRule | None = None
+    optional: bool | None = None
 
     @field_validator("parameters", "results", mode="before")
     @classmethod

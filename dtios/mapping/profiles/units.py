@@ -14,6 +14,8 @@ __all__ = ["UnitRule"]
 class UnitRule(BaseModel):
     """`source` and `canonical` are UNECE common codes. A code alone says what unit the values are in; two are converted.
 
+    `canonical` alone takes the machine's own unit as the source, where it tells one.
+
     `scale` and `offset` (canonical = value * scale + offset) are for raw numbers that have no unit themselves, and override what
     is known of the two units.
     """
@@ -47,6 +49,15 @@ class UnitRule(BaseModel):
         if self.source and self.canonical and not given and conversion(self.source, self.canonical) is None:
             raise ValueError(f"{self.source} does not convert to {self.canonical}; give scale and offset")
         return self
+
+    def given(self, machine: Unit | None) -> "UnitRule | None":
+        """The rule for a signal whose machine tells this unit. None where that cannot be converted: it stays as it is."""
+        if self.source is not None or self.scale is not None or self.offset is not None or machine is None:
+            return self
+        code, canonical = machine.code, self.canonical or ""
+        if code is None or (code != canonical and conversion(code, canonical) is None):
+            return None
+        return UnitRule(source=code, canonical=canonical)
 
     @property
     def unit(self) -> Unit | None:

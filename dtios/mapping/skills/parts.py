@@ -1,7 +1,7 @@
 """What building a skill needs: where it lies, what it found, and the description made of a finished binding."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from dtios.mapping.bindings.base import SkillBinding
@@ -9,18 +9,22 @@ from dtios.mapping.conversion import Conversion
 from dtios.mapping.facts import Node
 from dtios.mapping.layout import Entry, Layout
 from dtios.mapping.mapped import MappedSkill
-from dtios.mapping.paths import resolve
+from dtios.mapping.paths import resolve, resolve_all
 from dtios.mapping.profiles.library import LoadedProfile
-from dtios.mapping.profiles.skills import CapabilityRule, ParameterRule, ResultRule
-from dtios.mapping.profiles.units import UnitRule
+from dtios.mapping.profiles.profile import PartRule, SignalRule
+from dtios.mapping.profiles.skills import CapabilityRule, ParameterRule, ResultRule, SkillRule
 from dtios.mapping.skills.parameters import canonical_schema
 from dtios.model.machine import OnOwnerLost, Skill, effective_on_owner_lost
 
-__all__ = ["BuiltSkill", "NotBuilt", "Place", "finish"]
+__all__ = ["BuiltSkill", "Missing", "NotBuilt", "Place", "finish"]
 
 
 class NotBuilt(Exception):
     """The machine lacks what the profile's skill needs. Becomes a note of the machine."""
+
+
+class Missing(NotBuilt):
+    """What the skill drives is not there at all: no note where the profile calls it optional."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,21 +37,33 @@ class BuiltSkill:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a profile matched inside a machine. Paths of the profile start here."""
+    """Where a profile matched inside a machine, or where one of its parts lies. Paths start here."""
 
     layout: Layout
     entry: Entry
     profile: LoadedProfile
-    units: dict[str, UnitRule] = field(default_factory=dict)
+    part: PartRule | None = None
+
+    @property
+    def signals(self) -> tuple[SignalRule, ...]:
+        return self.profile.rules.signals if self.part is None else self.part.signals
+
+    @property
+    def skills(self) -> tuple[SkillRule, ...]:
+        return self.profile.rules.skills if self.part is None else self.part.skills
 
     def find(self, path: str) -> Entry | None:
         return self.layout.entry(resolve(self.entry.node, self.profile.path(path)))
+
+    def find_all(self, path: str) -> list[Entry]:
+        found = (self.layout.entry(node) for node in resolve_all(self.entry.node, self.profile.path(path)))
+        return [entry for entry in found if entry is not None]
 
     def need(self, path: str) -> Entry:
         """Raises NotBuilt with a sentence."""
         found = self.find(path)
         if found is None:
-            raise NotBuilt(f"there is no {path} below {self.entry.path or self.entry.node.name.name}")
+            raise Missing(f"there is no {path} below {self.entry.path or self.entry.node.name.name}")
         return found
 
 

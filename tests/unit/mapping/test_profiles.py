@@ -30,7 +30,11 @@ def library(*texts: str) -> ProfileLibrary:
 
 
 def test_the_shipped_ones() -> None:
-    assert ProfileLibrary.builtin().names == ("di", "generic", "job-order", "machinery", "opensmi", "packml", "program")
+    assert ProfileLibrary.builtin().names == (
+        "di-lock", "di", "energy", "energy-e3", "generic", "job-order", "machinery", "joining", "machinery-counters",
+        "machinery-result", "machinetool", "machinevision", "opensmi-machine", "opensmi", "packml", "process-values", "program",
+        "robotics",
+    )  # fmt: skip
 
 
 def test_an_integrators_profile_is_short() -> None:
