@@ -146,7 +146,8 @@ class Loss:
     """Values lost before receipt. `handles` None: all of this connection.
 
     `events`: events may be missing too (`handles` is empty where nothing but events is). Conditions are asked for anew by the
-    adapter itself. `since`: until when (ns UTC) nothing is missing, None: until the machine was last heard of.
+    adapter itself. `since`: until when (ns UTC) nothing is missing, None: until the machine was last heard of. With the cause
+    CONNECTION_LOST this is said when the session ends, and only where `since` is known better than that.
     """
 
     cause: GapCause

@@ -77,14 +77,9 @@ class Publishing:
         finally:
             for answer in self._outstanding:
                 answer.cancel()
-            self._tell_silent()
-
-    def _tell_silent(self) -> None:
-        """The session ends: what was silent before the connection was is missing since then, and not since the connection."""
-        heard = self._session.channel.last_heard
-        for one in self._subscriptions.by_id.values():
-            if self._subscriptions.waited - one.heard > max(one.patience / 2, time.monotonic() - heard + _PAUSE):
-                self._lose(GapCause.CONNECTION_LOST, one)
+            for one in self._subscriptions.by_id.values():
+                # a server that ends, or is about to hang, may have stopped publishing before it stopped answering
+                self._sink.lost(Loss(GapCause.CONNECTION_LOST, one.handles, since=one.complete))
 
     def _fill(self) -> None:
         if not self._subscriptions.by_id:

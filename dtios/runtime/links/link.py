@@ -277,6 +277,10 @@ class Link:
             self.events.lost(loss.cause, since, loss.count)
         if not handles:
             return
+        if loss.cause is GapCause.CONNECTION_LOST:
+            if self.online and loss.since is not None:
+                self._outage.update(dict.fromkeys(handles, min(loss.since, now)))
+            return
         log.warning("values missed", endpoint=self.url, cause=loss.cause, count=loss.count)
         self._router.miss(handles, Gap(loss.cause, receive_from=since, receive_to=now, count=loss.count))
 
