@@ -1,17 +1,19 @@
 """A machine of counters in a process of its own, on asyncua, that writes down each value before it sets it.
 
-`python -m tests.faults.counting --values FILE`: a line `NS NUMBER` for each step of all counters. `--first` goes on where another
+`python -m tests.faults.counting --values FILE`: a line `NS NUMBER` for each step of all counters; `FILE.held` is what clients hold. `--first` goes on where another
 life ended; `--before URI` declares a namespace before the machine's own, `--numeric` gives other NodeIds, `--type` another type.
 """
 
 import argparse
 import asyncio
+import json
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, TextIO
 
+import psutil
 from asyncua import Server, ua
 
 from dtios_packml.hosting import hosted
@@ -67,6 +69,20 @@ class Counting:
             for node in self._nodes:
                 await self._server.write_attribute_value(node, shown)
 
+    def held(self) -> dict[str, int]:
+        """What clients hold of it now."""
+        subscriptions = self._server.iserver.subscription_service.subscriptions
+        return {"connections": len(self._server.bserver.clients), "subscriptions": len(subscriptions)}
+
+
+async def _tell(machine: Counting, path: Path) -> None:
+    while True:
+        await asyncio.sleep(0.1)
+        process = psutil.Process()
+        told = {**machine.held(), "files": process.num_fds(), "tasks": len(asyncio.all_tasks())}
+        path.with_suffix(".new").write_text(json.dumps(told))
+        path.with_suffix(".new").replace(path)
+
 
 async def _run(options: argparse.Namespace) -> None:
     machine = Counting(options)
@@ -74,12 +90,14 @@ async def _run(options: argparse.Namespace) -> None:
         log.write(f"{time.time_ns()} {options.first}\n")
         async with hosted("urn:dtios:counting:server", "/counting", options.port, machine.build) as endpoint:
             counting = asyncio.create_task(machine.count(log), name="counters")
+            telling = asyncio.create_task(_tell(machine, options.values.with_suffix(".held")), name="what is held")
             announce(endpoint=endpoint)
             try:
                 await ended(options.with_parent)
             finally:
-                counting.cancel()
-                await asyncio.wait([counting])
+                for task in (counting, telling):
+                    task.cancel()
+                await asyncio.wait([counting, telling])
 
 
 if __name__ == "__main__":

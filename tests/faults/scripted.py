@@ -187,10 +187,18 @@ class ScriptedServer:
         return ua.CallResponse(Results=[done for _ in self._allow(request.body.Parameters.MethodsToCall)])
 
     def _browse(self, request: Request, link: Link) -> Any:
-        return ua.BrowseResponse(Results=[self.space.browse(one) for one in self._allow(request.body.Parameters.NodesToBrowse)])
+        return self.browsed(request, [self.space.browse(one) for one in self._allow(request.body.Parameters.NodesToBrowse)])
 
     def _browsenext(self, request: Request, link: Link) -> Any:
-        return ua.BrowseNextResponse(Results=[ua.BrowseResult() for _ in request.body.Parameters.ContinuationPoints])
+        return self.browsed(request, [ua.BrowseResult() for _ in request.body.Parameters.ContinuationPoints])
+
+    @staticmethod
+    def browsed(request: Request, results: list[ua.BrowseResult]) -> Any:
+        if request.name == "Browse":
+            return ua.BrowseResponse(Results=results)
+        made = ua.BrowseNextResponse()
+        made.Parameters.Results = results
+        return made
 
     # --- subscriptions ---
 

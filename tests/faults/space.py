@@ -93,3 +93,7 @@ class Space:
         made.DisplayName = ua.LocalizedText(str(node.Identifier))
         made.TypeDefinition = ua.ExpandedNodeId(definition.Identifier, definition.NamespaceIndex)
         return made
+
+    def endless(self, number: int) -> list[ua.ReferenceDescription]:
+        """One more node below any other, which nobody has seen yet."""
+        return [self._reference(_COMPONENT, ua.NodeId(f"Made{number}", 1), ua.NodeClass.Object, _BASE_OBJECT_TYPE)]

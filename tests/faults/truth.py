@@ -127,6 +127,11 @@ class Truth:
             before, between = one, []
         return found
 
+    def forget(self) -> None:
+        """All but the last value of each signal."""
+        for signal, stream in self.streams.items():
+            self.streams[signal] = [one for one in stream if isinstance(one, Value)][-1:]
+
     def width(self, signal: str, begun: int) -> float:
         """Seconds without a value of this signal around a fault that began at `begun`."""
         values = [one.received for one in self.streams[signal] if isinstance(one, Value)]

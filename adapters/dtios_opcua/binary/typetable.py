@@ -15,6 +15,9 @@ __all__ = ["DataTypeInfo", "StructureField", "StructureInfo", "TypeTable"]
 
 ENUMERATION: NodeKey = (0, 29)
 OPTION_SET: NodeKey = (0, 12755)
+_DEEPEST = 32
+_MOST_DESCRIBED = 10_000
+"""Of one type with all within it: types that hold others twice, and these others twice, are soon more than fit anywhere."""
 _VARIANT_BASES: frozenset[NodeKey] = frozenset({(0, 24), (0, 26), (0, 27), (0, 28)})  # BaseDataType, Number, (U)Integer
 
 
@@ -64,6 +67,7 @@ class TypeTable:
             if info.encoding is not None:
                 self.by_encoding[info.encoding] = info
         self._value_types: dict[NodeKey, ValueType] = {}
+        self._described = 0
 
     def add(self, info: DataTypeInfo) -> None:
         self.types[info.key] = info
@@ -98,6 +102,7 @@ class TypeTable:
         """What the model knows of a DataType. Unknown ones are Variants: the value says what it is."""
         base = self._value_types.get(key)
         if base is None:
+            self._described = 0
             base = self._value_types[key] = self._describe(key, frozenset())
         if rank == SCALAR and not dimensions:
             return base
@@ -112,7 +117,8 @@ class TypeTable:
         option_set = bool(info.members) and ENUMERATION not in self.supertypes(key)
         structure = self.structure(key) if builtin is BuiltinType.ExtensionObject else None
         fields: tuple[Field, ...] = ()
-        if structure is not None and key not in above:
+        self._described += 1
+        if structure is not None and key not in above and len(above) < _DEEPEST and self._described < _MOST_DESCRIBED:
             fields = tuple(self._field(one, above | {key}) for one in structure.fields)
         return ValueType(
             builtin,

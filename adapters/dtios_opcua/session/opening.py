@@ -111,6 +111,8 @@ def opening_error(error: Exception, url: str, complaint: str = "") -> DtiosError
             return service_error(error.status, url, "connecting")
         case UaStatusCodeError():
             return service_error(error.code, url, "connecting")
+        case LostError() if complaint:
+            return TemporaryError(f"this does not answer like an OPC UA server ({complaint})", where=url, mend=_NOT_UA)
         case TimeoutError() | LostError():
             return TemporaryError(
                 "the server did not answer in time", where=url, mend=f"is an OPC UA server running at {host}, port {port}?"

@@ -12,6 +12,8 @@ from dtios_opcua.session.channel import Channel
 from dtios_opcua.session.limits import Limits, batched, is_too_large
 
 __all__ = [
+    "MOST_LEVELS",
+    "MOST_NODES",
     "Attribute",
     "Reference",
     "Service",
@@ -139,6 +141,9 @@ class _Result:
     references: list[Reference]
 
 
+MOST_LEVELS: Final = 100
+"""References in a row that are followed down or up: a server may make up nodes for ever."""
+MOST_NODES: Final = 500_000
 _MOST_REFERENCES: Final = 1_000_000
 _MOST_FRUITLESS: Final = 50
 _MOST_ROUNDS: Final = 10_000

@@ -10,7 +10,7 @@ from dtios.model.status import BAD_WAITING_FOR_INITIAL_DATA, is_bad, status_name
 from dtios.model.values import LocalizedText, QualifiedName, Record
 from dtios.sdk.adapter import Progress
 from dtios_opcua.binary.nodeid import NodeKey, sort_key
-from dtios_opcua.session.services import Attribute, Reference, View, browse
+from dtios_opcua.session.services import MOST_LEVELS, MOST_NODES, Attribute, Reference, View, browse
 from dtios_opcua.session.session import Reading, Session
 from dtios_opcua.space.loading import load_types
 from dtios_opcua.space.type_definitions import TypeDefinitions
@@ -74,7 +74,9 @@ class Browser:
     async def _walk(self) -> None:
         level = [_OBJECTS]
         session = self._session
-        while level:
+        for _ in range(MOST_LEVELS):
+            if not level:
+                return
             below: list[NodeKey] = []
             async for key, found in browse(session.channel, session.limits, level, _BELOW, session.uri_index):
                 if isinstance(found, int):
@@ -84,7 +86,11 @@ class Browser:
                     self._follow(key, reference, below)
                 if self._progress is not None:
                     self._progress("browsing", len(self._nodes), None)
+                if len(self._nodes) >= MOST_NODES:
+                    self._notes.append(f"there are more than {MOST_NODES} nodes, and the others are left out")
+                    return
             level = below
+        self._notes.append(f"what is deeper than {MOST_LEVELS} levels is left out")
 
     def _follow(self, source: NodeKey, reference: Reference, below: list[NodeKey]) -> None:
         if reference.type == _HAS_TYPE_DEFINITION:

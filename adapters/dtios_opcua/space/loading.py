@@ -7,7 +7,7 @@ from dtios.model.status import status_name
 from dtios.model.values import LocalizedText, Record
 from dtios_opcua.binary.nodeid import NodeKey
 from dtios_opcua.binary.typetable import ENUMERATION, OPTION_SET, DataTypeInfo, StructureField, StructureInfo
-from dtios_opcua.session.services import Attribute, Reference, View, browse
+from dtios_opcua.session.services import MOST_LEVELS, Attribute, Reference, View, browse
 from dtios_opcua.session.session import Session
 
 __all__ = ["load_types"]
@@ -16,6 +16,7 @@ _BASE: NodeKey = (0, 24)
 _STRUCTURE: NodeKey = (0, 22)
 _HAS_SUBTYPE, _HAS_ENCODING, _HAS_PROPERTY = 45, 38, 46
 _ALL_FORWARD = View(0, (0, 31))
+_MOST_TYPES = 50_000
 _MEMBER_NAMES = ("EnumValues", "EnumStrings", "OptionSetValues")
 
 
@@ -36,7 +37,7 @@ async def _walk(session: Session) -> dict[NodeKey, dict[str, NodeKey]]:
     properties: dict[NodeKey, dict[str, NodeKey]] = {}
     level: list[NodeKey] = [_BASE]
     seen = {_BASE}
-    while level:
+    for _ in range(MOST_LEVELS):
         below: list[NodeKey] = []
         async for key, found in browse(session.channel, session.limits, level, _ALL_FORWARD, session.uri_index):
             if isinstance(found, int):
@@ -44,7 +45,7 @@ async def _walk(session: Session) -> dict[NodeKey, dict[str, NodeKey]]:
                 continue
             for reference in found:
                 kind = reference.type[1] if reference.type[0] == 0 else None
-                if kind == _HAS_SUBTYPE and reference.target not in seen:
+                if kind == _HAS_SUBTYPE and reference.target not in seen and len(seen) < _MOST_TYPES:
                     seen.add(reference.target)
                     below.append(reference.target)
                     _add(session, reference, key)

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dtios.mapping.facts import ReferenceKind
 from dtios.model.values import QualifiedName
 from dtios_opcua.binary.nodeid import NodeKey
-from dtios_opcua.session.services import Attribute, View, browse
+from dtios_opcua.session.services import MOST_LEVELS, Attribute, View, browse
 from dtios_opcua.session.session import Session
 
 __all__ = ["TypeDefinitions"]
@@ -15,6 +15,8 @@ _COMPONENT: NodeKey = (0, 47)
 _PROPERTY: NodeKey = (0, 46)
 _ORGANIZES: NodeKey = (0, 35)
 _HAS_INTERFACE: NodeKey = (0, 17603)
+_MOST_TYPES = 20_000
+"""A server may make up types for ever."""
 _SUBTYPES = View(0, (0, 45))
 _SUPERTYPE = View(1, (0, 45))
 _INTERFACES = View(0, _HAS_INTERFACE)
@@ -51,7 +53,7 @@ class TypeDefinitions:
     async def load_reference_types(self) -> None:
         level: list[NodeKey] = [_HIERARCHICAL, _HAS_INTERFACE]
         seen = set(level)
-        while level:
+        while level and len(seen) < _MOST_TYPES:
             below: list[NodeKey] = []
             async for key, found in browse(
                 self._session.channel, self._session.limits, level, _SUBTYPES, self._session.uri_index
@@ -67,11 +69,11 @@ class TypeDefinitions:
 
     def is_a(self, reference_type: NodeKey, base: NodeKey) -> bool:
         at: NodeKey | None = reference_type
-        while at is not None:
-            if at == base:
-                return True
+        for _ in range(MOST_LEVELS):  # a server may say that a type is above itself
+            if at is None or at == base:
+                break
             at = self._reference_parent.get(at)
-        return False
+        return at == base
 
     def is_hierarchical(self, reference_type: NodeKey) -> bool:
         return self.is_a(reference_type, _HIERARCHICAL)
@@ -99,7 +101,7 @@ class TypeDefinitions:
         session = self._session
         level = list(keys)
         seen = set(level)
-        while level:
+        while level and len(seen) < _MOST_TYPES:
             above: list[NodeKey] = []
             async for key, found in browse(session.channel, session.limits, level, _SUPERTYPE, session.uri_index):
                 for reference in found if not isinstance(found, int) else ():
