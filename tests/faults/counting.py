@@ -1,7 +1,8 @@
 """A machine of counters in a process of its own, on asyncua, that writes down each value before it sets it.
 
-`python -m tests.faults.counting --values FILE`: a line `NS NUMBER` for each step of all counters; `FILE.held` is what clients hold. `--first` goes on where another
-life ended; `--before URI` declares a namespace before the machine's own, `--numeric` gives other NodeIds, `--type` another type.
+`python -m tests.faults.counting --values FILE`: a line `NS NUMBER` for each step of all counters; `FILE.held` is what clients hold.
+`--first` goes on where another life ended; `--before URI` declares a namespace before the machine's own, `--numeric` gives other
+NodeIds, `--type` another type.
 """
 
 import argparse

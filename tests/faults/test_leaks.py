@@ -80,8 +80,10 @@ async def test_nothing_leaks(tmp_path: Path) -> None:
                     await anyio.sleep(0.3)  # the server writes down what it holds each 0.1 s
                     rows.append(held(cycle, values.with_suffix(".held")))
     for row in rows:
-        print(f"{row.cycle:4} cycles: {row.memory / 2**20:7.1f} MiB, {row.files} files, {row.tasks} tasks; at the server "
-              f"{row.connections} connections, {row.subscriptions} subscriptions, {row.server_files} files, {row.server_tasks} tasks")  # fmt: skip
+        print(
+            f"{row.cycle:4} cycles: {row.memory / 2**20:7.1f} MiB, {row.files} files, {row.tasks} tasks; at the server "
+            f"{row.connections} connections, {row.subscriptions} subscriptions, {row.server_files} files, {row.server_tasks} tasks"
+        )
     settled = [row for row in rows if row.cycle >= WARM]
     assert settled[-1].memory - settled[0].memory < GROWTH
     for name in ("files", "tasks", "connections", "subscriptions", "server_files", "server_tasks"):
