@@ -1,8 +1,8 @@
 """A machine of counters in a process of its own, on asyncua, that writes down each value before it sets it.
 
-`python -m tests.faults.counting --values FILE`: a line `NS NUMBER` for each step of all counters; `FILE.held` is what clients hold.
-`--first` goes on where another life ended; `--before URI` declares a namespace before the machine's own, `--numeric` gives other
-NodeIds, `--type` another type.
+`python -m tests.faults.counting --values FILE`: a line `NS NUMBER` for each step of all counters; `FILE.held` says what clients
+hold. `--first` goes on where another life ended; `--before URI` declares a namespace before the machine's own, `--numeric`
+gives other NodeIds, `--type` another type.
 """
 
 import argparse
@@ -26,11 +26,15 @@ URI: Final = "urn:dtios:counting"
 _BEHIND: Final = 0.2
 
 
-def values_of(*logs: Path) -> list[tuple[int, int]]:
-    """(ns, number) of each value that was set, in all lives; the last line of a killed one may be torn."""
+def values_of(*logs: Path, last: int = 2**40) -> list[tuple[int, int]]:
+    """(ns, number) of each value that was set, in all lives, from their `last` bytes; the last line of a killed one may be torn."""
     found = []
     for log in logs:
-        for line in log.read_text().splitlines(keepends=True):
+        with log.open("rb") as file:
+            begin = max(0, log.stat().st_size - last)
+            file.seek(begin)
+            lines = file.read().decode().splitlines(keepends=True)
+        for line in lines[1 if begin else 0 :]:
             if line.endswith("\n"):
                 at, _, number = line.partition(" ")
                 found.append((int(at), int(number)))

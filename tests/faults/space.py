@@ -14,6 +14,17 @@ _MACHINE: Final = ua.NodeId("Machine", 1)
 _METHOD: Final = ua.NodeId("Reset", 1)
 _FOLDER_TYPE, _BASE_OBJECT_TYPE, _BASE_VARIABLE_TYPE = ua.NodeId(61), ua.NodeId(58), ua.NodeId(63)
 _ORGANIZES, _COMPONENT = ua.NodeId(35), ua.NodeId(47)
+_POINT, _POINT_BINARY = ua.NodeId("Point", 1), ua.NodeId("PointBinary", 1)
+_PROPERTY = (ua.NodeId(46), ua.NodeClass.Variable)
+_BELOW: Final = {
+    ua.NodeId("Counter0", 1): [
+        (_PROPERTY[0], ua.NodeId(name, 1), _PROPERTY[1], ua.QualifiedName(name, 0)) for name in ("EURange", "EngineeringUnits")
+    ],
+    _METHOD: [(_PROPERTY[0], ua.NodeId("InputArguments", 1), _PROPERTY[1], ua.QualifiedName("InputArguments", 0))],
+    ua.NodeId(24): [(ua.NodeId(45), ua.NodeId(22), ua.NodeClass.DataType, ua.QualifiedName("Structure", 0))],
+    ua.NodeId(22): [(ua.NodeId(45), _POINT, ua.NodeClass.DataType, ua.QualifiedName("Point", 1))],
+    _POINT: [(ua.NodeId(38), _POINT_BINARY, ua.NodeClass.Object, ua.QualifiedName("Default Binary", 0))],
+}
 
 
 class Space:
@@ -59,12 +70,16 @@ class Space:
                 2259: ua.Variant(0, kinds.Int32),
                 2258: ua.Variant(self._now(), kinds.DateTime),
             }
-            return {13: value[node.Identifier]} if node.Identifier in value else {}
+            notifier = {12: ua.Variant(1, kinds.Byte)} if node.Identifier == 2253 else {}
+            return {13: value[node.Identifier]} if node.Identifier in value else notifier
         name = ua.Variant(ua.QualifiedName(str(node.Identifier), 1), kinds.QualifiedName)
         text = ua.Variant(ua.LocalizedText("as told"), kinds.LocalizedText)
         if node in (_MACHINE, _METHOD):
             yes = ua.Variant(True, kinds.Boolean)
             return {2: ua.Variant(1, kinds.Int32), 3: name, 5: text, 21: yes, 22: yes}
+        extra = self._extras().get(node)
+        if extra is not None:
+            return extra
         counter = self.counter(node)
         if counter is None:
             return None
@@ -73,6 +88,25 @@ class Space:
             2: ua.Variant(2, kinds.Int32), 3: name, 5: text, 13: self.reading(counter), 17: level, 18: level,
             14: ua.Variant(ua.NodeId(8), kinds.NodeId), 15: ua.Variant(-1, kinds.Int32),
         }  # fmt: skip
+
+    def _extras(self) -> dict[ua.NodeId, dict[int, Any]]:
+        """Properties, and a structure of the server's own: what a browser must understand."""
+        kinds = ua.VariantType
+        point = ua.StructureDefinition(DefaultEncodingId=_POINT_BINARY, BaseDataType=ua.NodeId(22))
+        point.Fields = [ua.StructureField(Name="X", DataType=ua.NodeId(11)), ua.StructureField(Name="Next", DataType=_POINT)]
+        unit = ua.EUInformation("http://www.opcfoundation.org/UA/units/un/cefact", 5067858, ua.LocalizedText("m"))
+        arguments = [ua.Argument(Name="count", DataType=ua.NodeId(6)), ua.Argument(Name="where", DataType=_POINT, ValueRank=1)]
+        values = {"EURange": ua.Range(0, 100), "EngineeringUnits": unit, "InputArguments": arguments}
+        made = {
+            ua.NodeId(name, 1): {
+                13: ua.Variant(value, kinds.ExtensionObject), 14: ua.Variant(ua.NodeId(22), kinds.NodeId),
+                15: ua.Variant(1 if isinstance(value, list) else -1, kinds.Int32), 17: ua.Variant(1, kinds.Byte),
+                18: ua.Variant(1, kinds.Byte), 16: ua.Variant([0], kinds.UInt32),
+            }
+            for name, value in values.items()
+        }  # fmt: skip
+        made[_POINT] = {8: ua.Variant(False, kinds.Boolean), 23: ua.Variant(point, kinds.ExtensionObject)}
+        return made
 
     def browse(self, asked: Any) -> ua.BrowseResult:
         forward = asked.BrowseDirection in (ua.BrowseDirection.Forward, ua.BrowseDirection.Both)
@@ -83,13 +117,17 @@ class Space:
             nodes = self._nodes().values()
             below = [self._reference(_COMPONENT, one, ua.NodeClass.Variable, _BASE_VARIABLE_TYPE) for one in nodes]
             below.append(self._reference(_COMPONENT, _METHOD, ua.NodeClass.Method, ua.NodeId()))
+        elif forward and asked.NodeId in _BELOW:
+            below = [self._reference(kind, node, of, ua.NodeId(), name) for kind, node, of, name in _BELOW[asked.NodeId]]
         return ua.BrowseResult(References=below)
 
     @staticmethod
-    def _reference(kind: ua.NodeId, node: ua.NodeId, node_class: ua.NodeClass, definition: ua.NodeId) -> ua.ReferenceDescription:
+    def _reference(
+        kind: ua.NodeId, node: ua.NodeId, node_class: ua.NodeClass, definition: ua.NodeId, name: ua.QualifiedName | None = None
+    ) -> ua.ReferenceDescription:
         made = ua.ReferenceDescription(ReferenceTypeId=kind, IsForward=True, NodeClass=node_class)
         made.NodeId = ua.ExpandedNodeId(node.Identifier, node.NamespaceIndex)
-        made.BrowseName = ua.QualifiedName(str(node.Identifier), 1)
+        made.BrowseName = name or ua.QualifiedName(str(node.Identifier), 1)
         made.DisplayName = ua.LocalizedText(str(node.Identifier))
         made.TypeDefinition = ua.ExpandedNodeId(definition.Identifier, definition.NamespaceIndex)
         return made

@@ -2,7 +2,7 @@
 
 import asyncio
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +13,8 @@ import psutil
 from dtios.model.batch import Batch
 from dtios.model.datatypes import BuiltinType, ValueType
 from dtios.model.event import Event
-from dtios.sdk.adapter import Call, ConnectionSettings, Loss, MonitoredPoint, Write
+from dtios.model.values import QualifiedName
+from dtios.sdk.adapter import Call, ConnectionSettings, EventFields, Loss, MonitoredPoint, Write
 from dtios.sdk.errors import DtiosError
 from dtios_opcua import adapter
 from tests.faults.scripted import ScriptedServer, scripted
@@ -27,9 +28,15 @@ KINDS: Final = (
     "Publish", "Write", "Call", "Republish", "DeleteMonitoredItems", "SetPublishingMode", "GetEndpoints", "FindServers",
     "DeleteSubscriptions", "whole message",
 )  # fmt: skip
-"""An input's first byte chooses one; the second, how many right answers of that kind come first."""
+"""An input's first byte chooses one; the second, how many right answers of that kind come first; the rest is the answer."""
 LIMIT: Final = 10.0
 """Seconds for one input, after which it has hung."""
+_MOST_RIGHT: Final = 16
+_SPACE: Final = ("Read", "Browse", "BrowseNext", "whole message")
+_OBSERVED: Final = (
+    "CreateSubscription", "CreateMonitoredItems", "Publish", "Republish", "DeleteMonitoredItems", "SetPublishingMode",
+    "DeleteSubscriptions",
+)  # fmt: skip
 _INT, _DOUBLE = ValueType(BuiltinType.Int64), ValueType(BuiltinType.Double)
 _SETTINGS = ConnectionSettings(timeout=0.3, keep_alive=1.0, publishing_interval=0.001)
 
@@ -66,7 +73,7 @@ class Client:
 
     def _tamper(self, name: str, body: bytes) -> bytes:
         seen = self.seen.setdefault(name, [])
-        if len(seen) < 8 and body not in seen:
+        if len(seen) < 24 and body not in seen:
             seen.append(body)
         if name == self._kind:
             if self._right == 0:
@@ -80,13 +87,19 @@ class Client:
         """Raises what must never come out, TimeoutError for a hang and AssertionError for tasks that are left."""
         if len(data) < 2:
             return
-        self._kind, self._right, self._instead = KINDS[data[0] % len(KINDS)], data[1] % 4, data[2:]
+        self._kind, self._right, self._instead = KINDS[data[0] % len(KINDS)], data[1] % _MOST_RIGHT, data[2:]
         before = asyncio.all_tasks()
         self.runs += 1
         async with asyncio.timeout(LIMIT):
             await self._session()
             await self._discover()
         await self._settled(before)
+
+    async def whole(self) -> None:
+        """Everything, with nothing changed."""
+        self._kind = ""
+        self.runs += 1
+        await self._session()
 
     async def _session(self) -> None:
         connection, sink = adapter.connect(self.server.url, _SETTINGS, Path("unused")), _Sink()
@@ -101,12 +114,20 @@ class Client:
         async with anyio.create_task_group() as tasks:
             await tasks.start(serve)
             self.stood += 1
-            for step in (self._browse, self._observe, self._command):
+            for step in self._steps():
                 try:
                     await step(connection, sink)
                 except DtiosError as error:
                     self._count(error)
             tasks.cancel_scope.cancel()
+
+    def _steps(self) -> tuple[Callable[[Any, _Sink], Awaitable[None]], ...]:
+        """What asks for answers of the kind; all, when nothing is changed."""
+        if self._kind in _SPACE:
+            return (self._browse, self._observe) if self._kind == "Read" and self._right > _MOST_RIGHT / 2 else (self._browse,)
+        if self._kind in _OBSERVED:
+            return (self._observe,)
+        return (self._command,) if self._kind else (self._browse, self._observe, self._command)
 
     async def _browse(self, connection: Any, sink: _Sink) -> None:
         await connection.fingerprint()
@@ -117,6 +138,7 @@ class Client:
         wanted = [MonitoredPoint(n + 1, f"nsu={URI};s=Counter{n}", _INT) for n in range(3)]
         statuses = await connection.subscribe(wanted)
         assert len(statuses) == 3
+        await connection.watch_events([EventFields(QualifiedName("http://opcfoundation.org/UA/", "BaseEventType"))])
         for subscription in self.server.subscriptions.values():
             subscription.drop = 1 if self._kind == "Republish" else 0
         for _ in range(2):
@@ -164,11 +186,11 @@ async def client() -> AsyncIterator[Client]:
 
 async def recorded(one: Client) -> list[bytes]:
     """Seeds: the true answers of a run without a fault."""
-    await one.run(bytes([KINDS.index("BrowseNext"), 0]))
+    await one.whole()
     await one.run(bytes([KINDS.index("FindServers"), 3]))
     found = []
     for number, name in enumerate(KINDS):
-        found += [bytes([number, at % 4]) + body for at, body in enumerate(one.seen.get(name, []))]
+        found += [bytes([number, at % _MOST_RIGHT]) + body for at, body in enumerate(one.seen.get(name, []))]
     message = b"MSGF" + struct.pack("<IIIII", 24, 7, 1, 4, 4)
     return [*found, bytes([len(KINDS) - 1, 0]) + message]
 

@@ -7,6 +7,7 @@ crashed, hung (-timeout) or took too much memory (-rss_limit_mb, -malloc_limit_m
 """
 
 import asyncio
+import logging
 import shlex
 import sys
 import tempfile
@@ -15,6 +16,7 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import atheris
+import structlog
 
 with atheris.instrument_imports(include=["dtios_opcua"]):
     from tests.fuzz import client, values
@@ -44,6 +46,7 @@ def _executable(name: str) -> str:
 
 if __name__ == "__main__":
     name = sys.argv.pop(1)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     server = client.client()  # a context manager that nobody holds would be over at once
     if {"-merge=1", "-minimize_crash=1"} & set(sys.argv):
         sys.argv[0] = _executable(name)

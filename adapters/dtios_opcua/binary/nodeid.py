@@ -73,6 +73,13 @@ class Namespaces:
             index = found
         return index, _identifier(rest, address)
 
+    def told(self, value: object) -> NodeKey | None:
+        """The key of what the server gave as a NodeId; None for what is none, or is another server's."""
+        try:
+            return self.key(value) if isinstance(value, NodeId) else None
+        except ConfigurationError:
+            return None
+
 
 def _escape(uri: str) -> str:
     return uri.replace("%", "%25").replace(";", "%3B")

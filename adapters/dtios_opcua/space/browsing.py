@@ -12,7 +12,7 @@ from dtios.sdk.adapter import Progress
 from dtios_opcua.binary.nodeid import NodeKey, sort_key
 from dtios_opcua.session.services import MOST_LEVELS, MOST_NODES, Attribute, Reference, View, browse
 from dtios_opcua.session.session import Reading, Session
-from dtios_opcua.space.loading import load_types
+from dtios_opcua.space.loading import NOT_UNDERSTOOD, load_types
 from dtios_opcua.space.type_definitions import TypeDefinitions
 from dtios_opcua.space.units import unit_of
 
@@ -177,7 +177,7 @@ class Browser:
 
     def _value_type(self, key: NodeKey, got: dict[tuple[NodeKey, int], Reading]) -> ValueType:
         address, status, *_ = got[key, Attribute.DATA_TYPE]
-        data_type = self._session.namespaces.key(address) if isinstance(address, str) else None
+        data_type = self._session.namespaces.told(address)
         if data_type is None:
             self._note(key, f"its data type cannot be read ({status_name(status)})")
             return ValueType(BuiltinType.Variant, rank=-2)
@@ -226,13 +226,13 @@ class Browser:
                     node.inputs = self._arguments(value)
                 case "OutputArguments" if node.kind is NodeKind.METHOD:
                     node.outputs = self._arguments(value)
-        except (KeyError, TypeError, ValueError) as error:
+        except NOT_UNDERSTOOD as error:
             self._note(key, f"its {held.name.name} is not understood ({error})")
 
     def _arguments(self, value: Iterable[Record]) -> tuple[Argument, ...]:
         made: list[Argument] = []
         for one in value:
-            data_type = self._session.namespaces.key(one["DataType"])
+            data_type = self._session.namespaces.told(one["DataType"])
             if data_type is None:
                 raise ValueError(f"the type of {one['Name']!r} is in an undeclared namespace")
             type_ = self._session.types.value_type(data_type, int(one["ValueRank"]), tuple(one["ArrayDimensions"] or ()))

@@ -10,8 +10,10 @@ from dtios_opcua.binary.typetable import ENUMERATION, OPTION_SET, DataTypeInfo, 
 from dtios_opcua.session.services import MOST_LEVELS, Attribute, Reference, View, browse
 from dtios_opcua.session.session import Session
 
-__all__ = ["load_types"]
+__all__ = ["NOT_UNDERSTOOD", "load_types"]
 
+NOT_UNDERSTOOD = (AttributeError, KeyError, OverflowError, TypeError, ValueError)
+"""What comes of a value that is not of the type it should have."""
 _BASE: NodeKey = (0, 24)
 _STRUCTURE: NodeKey = (0, 22)
 _HAS_SUBTYPE, _HAS_ENCODING, _HAS_PROPERTY = 45, 38, 46
@@ -80,7 +82,7 @@ async def _definitions(session: Session) -> None:
         elif isinstance(value, Record):
             try:
                 _define(session, info, value)
-            except (KeyError, TypeError, ValueError) as error:
+            except NOT_UNDERSTOOD as error:
                 session.notes.append(f"{info.name}: its definition is not understood ({error})")
 
 
@@ -103,13 +105,13 @@ def _define(session: Session, info: DataTypeInfo, definition: Record) -> None:
         subtyped = kind in (3, 4)
         fields = [_field(session, one, subtyped) for one in definition["Fields"] or []]
         info.structure = StructureInfo(fields, masked=kind == 1, union=kind in (2, 4))
-        encoding = session.namespaces.key(definition["DefaultEncodingId"])
+        encoding = session.namespaces.told(definition["DefaultEncodingId"])
         if encoding is not None and encoding != (0, 0) and info.encoding is None:
             session.types.set_encoding(encoding, info)
 
 
 def _field(session: Session, one: Record, subtyped: bool) -> StructureField:
-    data_type = session.namespaces.key(one["DataType"])
+    data_type = session.namespaces.told(one["DataType"])
     if data_type is None:
         raise ValueError(f"its field {one['Name']!r} has a type in an undeclared namespace")
     flagged = bool(one["IsOptional"])
@@ -139,9 +141,9 @@ async def _members_from_properties(session: Session, properties: dict[NodeKey, d
         if not isinstance(value, list) or info.members:
             continue
         if name == "EnumValues":
-            info.members = tuple(
-                (one["Value"], one["DisplayName"].text) for one in value if isinstance(one, Record) and "Value" in one.fields
-            )
+            records = [one.fields for one in value if isinstance(one, Record)]
+            named = [(one.get("Value"), one.get("DisplayName")) for one in records]
+            info.members = tuple((n, text.text) for n, text in named if isinstance(n, int) and isinstance(text, LocalizedText))
         else:
             info.members = tuple((number, one.text) for number, one in enumerate(value) if isinstance(one, LocalizedText))
 
