@@ -27,7 +27,7 @@ _BEHIND: Final = 0.2
 
 
 def values_of(*logs: Path, last: int = 2**40) -> list[tuple[int, int]]:
-    """(ns, number) of each value that was set, in all lives, from their `last` bytes; the last line of a killed one may be torn."""
+    """(ns, number) of each value that was set, in all lives, from their `last` bytes; a killed one may leave a torn line."""
     found = []
     for log in logs:
         with log.open("rb") as file:

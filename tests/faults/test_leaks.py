@@ -27,7 +27,7 @@ GROWTH = 4 * 2**20
 TAIL = 100_000
 """Bytes of the server's log that reach over a cycle."""
 LEFT_OVER = 4
-"""asyncua's server keeps the subscriptions of a connection that broke for their lifetime, a minute: how many depends on the pace."""
+"""asyncua's server keeps the subscriptions of a broken connection for their lifetime, a minute: how many depends on the pace."""
 
 
 @dataclass(frozen=True)
