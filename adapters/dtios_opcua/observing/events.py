@@ -12,9 +12,7 @@ import structlog
 from dtios.model.event import EventPath
 from dtios.model.gap import GapCause
 from dtios.model.status import is_bad, status_name
-from dtios.model.values import NodeId
 from dtios.sdk.adapter import EventFields, Loss, Sink
-from dtios.sdk.errors import ConfigurationError
 from dtios_opcua.binary.nodeid import NodeKey, encode_node_id
 from dtios_opcua.errors import BadStatus
 from dtios_opcua.observing.event_filter import BASE, CONDITION, Clause, event_filter, wanted_clauses
@@ -169,7 +167,7 @@ class Events:
         if item is None:
             return
         fields = dict(zip(item.names, values, strict=False))
-        key = self._key(fields.get("EventType"))
+        key = self._session.namespaces.told(fields.get("EventType"))
         if key is None or self._special(key, handle):
             return
         if not self._types.is_known(key):
@@ -181,12 +179,6 @@ class Events:
             await self._sink.event(event_of(fields, self._types.names(key), extra))
         if self._types.is_a(key, _MODEL_CHANGE) or self._types.is_a(key, _SEMANTIC_CHANGE):
             self._sink.changed()
-
-    def _key(self, kind: Any) -> NodeKey | None:
-        try:
-            return self._session.namespaces.key(kind) if isinstance(kind, NodeId) else None
-        except ConfigurationError:  # of another server, or none at all
-            return None
 
     def _special(self, key: NodeKey, handle: int) -> bool:
         """Events about the telling of events (Part 9, 5.11; Part 5, 6.4.34)."""
