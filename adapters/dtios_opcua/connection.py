@@ -20,6 +20,7 @@ from dtios.sdk.adapter import (
     Connection,
     ConnectionSettings,
     EventFields,
+    Fingerprint,
     LastCheck,
     MonitoredPoint,
     Progress,
@@ -42,8 +43,10 @@ from dtios_opcua.session.opening import open_session
 from dtios_opcua.session.services import Attribute, Service
 from dtios_opcua.session.session import Session, status_list
 from dtios_opcua.session.supervising import watch_channel
+from dtios_opcua.session.timing import watch_clock
 from dtios_opcua.space.browsing import Browser
 from dtios_opcua.space.loading import load_types
+from dtios_opcua.space.watching import ModelWatch
 
 __all__ = ["OpcUaConnection"]
 
@@ -63,6 +66,7 @@ class OpcUaConnection(Connection):
         self._subscriptions: Subscriptions | None = None
         self._publishing: Publishing | None = None
         self._events: Events | None = None
+        self._watch: ModelWatch | None = None
         self._notifiers = Notifiers()
 
     def reconfigure(self, settings: ConnectionSettings) -> None:
@@ -84,6 +88,7 @@ class OpcUaConnection(Connection):
             self._subscriptions = Subscriptions(session, self._settings)
             self._events = Events(session, self._subscriptions, sink, self._notifiers)
             self._publishing = Publishing(session, self._subscriptions, sink, self._events, self._settings.keep_alive)
+            self._watch = ModelWatch(session, sink, self._settings.recheck)
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(_until_closed, session, lose, name=f"opcua socket {session.where}")
                 tasks.start_soon(
@@ -91,12 +96,14 @@ class OpcUaConnection(Connection):
                 )
                 tasks.start_soon(_until_lost, self._publishing.serve, lose, name=f"opcua publish {session.where}")
                 tasks.start_soon(_until_lost, self._events.serve, lose, name=f"opcua events {session.where}")
+                tasks.start_soon(watch_clock, session.channel, sink, name=f"opcua clock {session.where}")
+                tasks.start_soon(self._watch.serve, name=f"opcua model {session.where}")
                 task_status.started()
                 reason = await lost
                 tasks.cancel_scope.cancel()
             raise TemporaryError(str(reason), where=self.url, mend=_MEND_LOST) from reason
         finally:
-            self._session = self._subscriptions = self._publishing = self._events = None
+            self._session = self._subscriptions = self._publishing = self._events = self._watch = None
             with anyio.CancelScope(shield=True):
                 await session.channel.close(_GOODBYE, session.goodbye if lost.cancelled() else None)
 
@@ -122,12 +129,19 @@ class OpcUaConnection(Connection):
         """Of the session that stands, or stood last."""
         return self._limits
 
-    async def fingerprint(self) -> str:
-        return self._alive().fingerprint
+    async def fingerprint(self) -> Fingerprint:
+        async with self._edge("looking at the server") as session:
+            if self._watch is not None and self._watch.browsed:  # the first time what the session began with is fresh enough
+                await session.look_again()
+            return session.fingerprint
 
     async def browse(self, progress: Progress | None = None) -> BrowseFacts:
         async with self._edge("browsing") as session:
-            return await Browser(session, progress).facts(self.url)
+            watch = self._watch
+            if watch is None:
+                raise LostError("the session has ended")
+            async with watch.browsing():
+                return await Browser(session, progress).facts(self.url)
 
     # --- values up ---
 

@@ -71,7 +71,7 @@ def _text(view: Any, values: Any) -> str:
         reading = values.get(signal.path)
         shown = "" if reading is None else reading_text(signal, reading)
         shown = shown if len(shown) <= _WIDEST else f"{shown[: _WIDEST - 3]}..."
-        status = "" if reading is None else reading.status_name
+        status = "gone" if signal.gone else "" if reading is None else reading.status_name
         unit = unit_text(signal.unit)
         rows.append((signal.path, signal.type.label(), unit, range_text(signal.range), signal.access.value, shown, status))
     lines += ["", f"Signals ({len(rows)})", *columns(("signal", "type", "unit", "range", "access", "value", "status"), rows)]

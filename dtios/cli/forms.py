@@ -108,8 +108,9 @@ _RANGE: Final = {"anyOf": [{"type": "array", "minItems": 2, "maxItems": 2}, {"ty
 _SIGNAL: Final = record(
     {
         "path": TEXT, "address": TEXT, "data_type": TEXT, "unit": _UNIT, "range": _RANGE,
-        "access": choice(*(access.value for access in Access)), "value": VALUE, "status": STATUS,
-    }
+        "access": choice(*(access.value for access in Access)), "value": VALUE, "status": STATUS, "gone": {"const": True},
+    },
+    optional=("gone",),
 )  # fmt: skip
 _CONSTRAINT: Final = record(
     {

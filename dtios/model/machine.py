@@ -82,7 +82,10 @@ class Identification:
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """A value with a name. `path` is the BrowseNames below the machine joined by `/` (docs/reference/wire-forms.md)."""
+    """A value with a name. `path` is the BrowseNames below the machine joined by `/` (docs/reference/wire-forms.md).
+
+    `gone`: it was there, and is not now; what is said of it is what was known then.
+    """
 
     path: str
     address: str
@@ -92,6 +95,7 @@ class Signal:
     range: Range | None = None
     semantic_id: str | None = None
     description: str = ""
+    gone: bool = False
 
 
 @dataclass(frozen=True, slots=True)

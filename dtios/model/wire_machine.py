@@ -67,7 +67,7 @@ def _signal_to_json(signal: Signal, reading: DataValue | None) -> dict[str, Any]
         status = "BadWaitingForInitialData" if signal.access.readable else "BadNotReadable"
     else:
         status = reading.status_name
-    return {
+    form = {
         "path": signal.path,
         "address": signal.address,
         "data_type": signal.type.label(),
@@ -77,6 +77,7 @@ def _signal_to_json(signal: Signal, reading: DataValue | None) -> dict[str, Any]
         "value": None if reading is None else to_json(reading.value, signal.type),
         "status": status,
     }
+    return {**form, "gone": True} if signal.gone else form
 
 
 def skill_to_json(skill: Skill) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 from anyio.abc import TaskStatus
 from pydantic import BaseModel, ConfigDict, Field
@@ -38,6 +38,7 @@ __all__ = [
     "Endpoint",
     "EventFields",
     "Finding",
+    "Fingerprint",
     "LastCheck",
     "Loss",
     "MonitoredPoint",
@@ -65,6 +66,7 @@ class ConnectionSettings(BaseModel):
     password: Secret | None = Field(None, description="where it comes from: {env: NAME}, {file: PATH} or {keyring: SERVICE/USER}")
     timeout: float = Field(4.0, gt=0, description="seconds for one request")
     keep_alive: float = Field(5.0, gt=0, description="seconds of silence after which values turn Bad")
+    recheck: float = Field(300.0, gt=0, description="seconds between two looks whether the address space has changed")
     publishing_interval: float = Field(0.1, gt=0, description="seconds between notification messages")
 
 
@@ -76,6 +78,17 @@ class Endpoint:
     name: str = ""
     details: dict[str, Any] = field(default_factory=dict)
     error: str = ""
+
+
+class Fingerprint(NamedTuple):
+    """What tells cheaply whether an address space is the one that was browsed.
+
+    `model`: which server this is, with which namespaces; another one is another machine. `run`: the same model may have changed
+    since (the server was restarted). Both equal: nothing tells of a change.
+    """
+
+    model: str
+    run: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,8 +220,8 @@ class Connection(ABC):
         of a closed socket and within `keep_alive` of a silent one. On cancellation close the session and leave nothing."""
 
     @abstractmethod
-    async def fingerprint(self) -> str:
-        """Cheap to get, and different when the address space may have changed since (server restarted, namespaces)."""
+    async def fingerprint(self) -> Fingerprint:
+        """Cheap to get: no browsing."""
 
     @abstractmethod
     async def browse(self, progress: Progress | None = None) -> BrowseFacts:

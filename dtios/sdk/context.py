@@ -18,7 +18,7 @@ from dtios.sdk.clock import Clock
 from dtios.sdk.directory import Directory
 from dtios.sdk.log import Log
 from dtios.sdk.manifest import AppConfig, Need
-from dtios.sdk.protocol import MachineView, Policy
+from dtios.sdk.protocol import ClockView, MachineView, Policy
 from dtios.sdk.running import JobHandle
 from dtios.sdk.streams import Subscription
 
@@ -96,6 +96,12 @@ class MachineHandle:
     def packml(self) -> str | None:
         """The PackML state's name, None where the machine reports none."""
         return self.view.packml
+
+    @property
+    def clock(self) -> ClockView | None:
+        """How far the machine's clock is from ours, for source times; None where it was not measured. It measures no time-outs:
+        use the context's clock for those."""
+        return self.view.clock
 
     async def read(self, signal: str) -> DataValue:
         """Read one signal now, from the machine."""

@@ -28,6 +28,7 @@ __all__ = [
     "Apps",
     "Ask",
     "BrowseFactsOf",
+    "ClockView",
     "Close",
     "CommandCondition",
     "CommandJob",
@@ -102,14 +103,25 @@ class Message(msgspec.Struct, tag=True, array_like=True, forbid_unknown_fields=F
 # --- what the runtime tells about things -----------------------------------------------------------------------------------
 
 
+class ClockView(msgspec.Struct):
+    """The machine's clock is `offset` ns ahead of ours, give or take `error` ns. `rate`: by how many parts per million it is
+    fast, None while that is not known."""
+
+    offset: int
+    error: int
+    rate: float | None = None
+
+
 class MachineView(msgspec.Struct):
-    """A machine as it stands: its description, whether it can be reached, and its PackML state where it reports one."""
+    """A machine as it stands: its description, whether it can be reached, its PackML state where it reports one, and its clock
+    once that was measured."""
 
     machine: Machine
     health: Literal["connecting", "online", "offline", "failed"]
     detail: str = ""
     packml: str | None = None
     unit_mode: str | None = None
+    clock: ClockView | None = None
 
 
 class JobView(msgspec.Struct):

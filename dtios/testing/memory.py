@@ -18,6 +18,7 @@ from dtios.sdk.adapter import (
     ConnectionSettings,
     Endpoint,
     EventFields,
+    Fingerprint,
     LastCheck,
     MonitoredPoint,
     Progress,
@@ -81,7 +82,7 @@ class MemoryConnection(Connection):
             session.end("it was closed")
             self._server.close(session)
 
-    async def fingerprint(self) -> str:
+    async def fingerprint(self) -> Fingerprint:
         await self._standing().answer()
         return self._server.fingerprint
 

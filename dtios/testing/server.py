@@ -18,7 +18,7 @@ from dtios.model.gap import GapCause
 from dtios.model.machine import Access, Range, Unit
 from dtios.model.status import is_bad, status_code, status_name
 from dtios.model.values import DataValue, QualifiedName
-from dtios.sdk.adapter import ConditionCommand, ConnectionSettings
+from dtios.sdk.adapter import ConditionCommand, ConnectionSettings, Fingerprint
 from dtios.sdk.clock import Clock, SystemClock
 from dtios.testing.alarms import Alarms
 from dtios.testing.session import Answer, Session
@@ -66,6 +66,10 @@ class MemoryServer:
         self.url = f"memory:{name}"
         self.clock: Clock = SystemClock() if clock is None else clock
         self.commands: list[Received] = []
+        self.browses = 0
+        """How often a client has browsed all of it."""
+        self.tells_changes = True
+        """Whether sessions are told that the address space has changed (Part 3, 9.32.7: a GeneralModelChangeEvent)."""
         self.opened = 0
         """How many sessions there ever were."""
         self.monitored: Counter[str] = Counter()
@@ -74,6 +78,7 @@ class MemoryServer:
         self._most_sessions = sessions
         self._nodes: dict[str, Node] = {self.root.address: self.root}
         self._properties: set[str] = set()
+        self._removed: dict[str, tuple[list[tuple[Node, ReferenceKind]], dict[str, Node]]] = {}
         self._readings: dict[str, DataValue] = {}
         self._methods: dict[str, Method] = {}
         self._written: dict[str, Method] = {}
@@ -195,14 +200,43 @@ class MemoryServer:
             node = below
         return node
 
-    def remove(self, place: Place) -> None:
-        """Take a node out of the address space: from now on it is unknown."""
-        address = _address(place)
-        gone = self._nodes.pop(address)
-        for node in self._nodes.values():
-            node.children = [(how, below) for how, below in node.children if below is not gone]
-        self._readings.pop(address, None)
+    def remove(self, place: Place) -> Node:
+        """Take a node, and what hangs nowhere but below it, out of the address space: from now on it is unknown. It can be put
+        back with `restore`."""
+        gone = self._nodes[_address(place)]
+        places = [(above, how) for above in self._nodes.values() for how, below in above.children if below is gone]
+        for above, _ in places:
+            above.children = [(how, below) for how, below in above.children if below is not gone]
+        there = {node.address for node in self.root.walk()}
+        lost = [node.address for node in gone.walk() if node.address not in there]
+        self._removed[gone.address] = (places, {address: self._nodes.pop(address) for address in lost})
+        self._space_changed()
+        for session in self._sessions:
+            session.vanished(lost)
+        return gone
+
+    def restore(self, place: Place, type: ValueType | BuiltinType | None = None) -> None:
+        """A node that was removed is there again, with all below it; `type`: as one of another type. Who watched it before must
+        subscribe it anew, as with many servers."""
+        places, nodes = self._removed.pop(_address(place))
+        node = nodes[_address(place)]
+        if type is not None:
+            node.type = value_type(type) if isinstance(type, BuiltinType) else type
+        self._nodes.update(nodes)
+        for above, how in places:
+            above.children.append((how, node))
+        self._space_changed()
+
+    def change_type(self, place: Place, type: ValueType | BuiltinType, value: Any) -> None:
+        """A variable is of another type from now on."""
+        self._nodes[_address(place)].type = value_type(type) if isinstance(type, BuiltinType) else type
+        self.set(place, value)
+        self._space_changed()
+
+    def _space_changed(self) -> None:
         self._generation += 1
+        for session in self._sessions if self.tells_changes else ():
+            session.space_changed()
 
     def _add(self, name: str, kind: NodeKind, parent: Place | None, namespace: str, reference: ReferenceKind | None) -> Node:
         above = self.root if parent is None else self._nodes[_address(parent)]
@@ -214,7 +248,7 @@ class MemoryServer:
         how = ReferenceKind.ORGANIZES if above is self.root else ReferenceKind.COMPONENT
         above.children.append((reference or how, node))
         self._nodes[address] = node
-        self._generation += 1
+        self._space_changed()
         return node
 
     # --- values -------------------------------------------------------------------------------------------------------
@@ -331,8 +365,8 @@ class MemoryServer:
         return len(self._sessions)
 
     @property
-    def fingerprint(self) -> str:
-        return f"{self.name}#{self._generation}"
+    def fingerprint(self) -> Fingerprint:
+        return Fingerprint(self.name, str(self._generation))
 
     @property
     def answering(self) -> anyio.Event:
@@ -356,6 +390,7 @@ class MemoryServer:
 
     def facts(self) -> BrowseFacts:
         """A copy, so that a client holds nothing of the machine's own; properties carry their values."""
+        self.browses += 1
         root = copy.deepcopy(self.root)
         for node in root.walk():
             if node.address in self._properties:

@@ -68,6 +68,7 @@ class Session:
         self._wake = anyio.Event()
         self._ended = anyio.Event()
         self._reason = ""
+        self._sink: Sink | None = None
         self._watched: tuple[EventFields, ...] | None = None
 
     # --- the machine's side -------------------------------------------------------------------------------------------
@@ -80,6 +81,17 @@ class Session:
         handles = None if addresses is None else tuple(h for a in addresses for h in self._handles.get(a, ()))
         self._pending.append(Loss(cause, handles, count))
         self.wake()
+
+    def vanished(self, addresses: Sequence[str]) -> None:
+        """These nodes are gone; their items say so, and nothing more."""
+        reading = DataValue(None, status_code("BadNodeIdUnknown"))
+        for address in addresses:
+            for handle in self._handles.pop(address, ()):
+                self._enqueue(handle, reading)
+
+    def space_changed(self) -> None:
+        if self._sink is not None:
+            self._sink.changed()
 
     def condition(self, source: str, condition: Condition) -> None:
         if self._watched is not None:
@@ -129,6 +141,7 @@ class Session:
 
     async def serve(self, sink: Sink) -> NoReturn:
         """Publish until the session is lost; raises TemporaryError with the reason."""
+        self._sink = sink
         async with anyio.create_task_group() as group:
             group.start_soon(self._publish, sink, name=f"{self._server.url} publish")
             group.start_soon(self._keep_alive, sink, name=f"{self._server.url} keep-alive")
@@ -210,7 +223,9 @@ class Session:
         gone = set(handles)
         for handle in gone & self._points.keys():
             point = self._points.pop(handle)
-            self._handles[point.address].remove(handle)
+            watching = self._handles.get(point.address, [])
+            if handle in watching:
+                watching.remove(handle)
             self._waiting.pop(handle, None)
         self._pending = deque(i for i in self._pending if not _is_value(i) or i[0] not in gone)
 

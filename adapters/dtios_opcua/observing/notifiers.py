@@ -5,6 +5,7 @@ from typing import Final
 
 import structlog
 
+from dtios.sdk.adapter import Fingerprint
 from dtios_opcua.binary.nodeid import NodeKey
 from dtios_opcua.session.services import Attribute, View, browse
 from dtios_opcua.session.session import Session
@@ -26,7 +27,7 @@ class Notifiers:
     """Kept across the sessions of a connection: looked for again when the address space may be another."""
 
     def __init__(self) -> None:
-        self._fingerprint = ""
+        self._fingerprint: Fingerprint | None = None
         self._found: list[NodeKey] = []
 
     async def of(self, session: Session) -> list[NodeKey]:

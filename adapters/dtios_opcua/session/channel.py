@@ -25,7 +25,7 @@ from dtios.sdk.adapter import LastCheck
 from dtios_opcua.binary.wire import Reader, Undecodable, ticks_from_ns
 from dtios_opcua.errors import BadStatus, LostError
 
-__all__ = ["Answer", "Channel", "foreign", "host_and_port", "open_answer", "skip_diagnostics"]
+__all__ = ["Answer", "Channel", "foreign", "host_and_port", "message_of", "open_answer", "skip_diagnostics"]
 
 T = TypeVar("T")
 
@@ -211,6 +211,16 @@ class Channel:
 
     async def wait(self, answer: Answer, timeout: float | None) -> Reader:
         """The answer behind its header. Raises LostError, TimeoutError, BadStatus or Undecodable."""
+        return open_answer(await self._arrived(answer, timeout), answer.service)
+
+    async def raw(self, answer: Answer, timeout: float) -> Any:
+        """The whole answer, for `message_of`. Raises LostError."""
+        try:
+            return await self._arrived(answer, timeout)
+        except TimeoutError:
+            raise LostError(f"no answer within {timeout:g} s") from None
+
+    async def _arrived(self, answer: Answer, timeout: float | None) -> Any:
         try:
             async with asyncio.timeout(timeout):
                 body = await answer
@@ -222,7 +232,7 @@ class Channel:
             if isinstance(error, TimeoutError) and not self.lost.is_set():
                 raise
             raise LostError(str(error)) from error
-        return open_answer(body, answer.service)
+        return body
 
     async def request(self, service: int, payload: bytes, timeout: float | None = None) -> Reader:
         """One request that changes nothing: all that goes wrong is LostError, BadStatus or Undecodable."""
@@ -274,16 +284,20 @@ def _seen(answer: Answer) -> None:
         answer.exception()
 
 
+def message_of(body: Any) -> bytes:
+    """An answer's bytes; asyncua hands out its own Buffer over the whole message. Raises Undecodable."""
+    data = body.copy().read(len(body)) if hasattr(body, "copy") else body
+    if not isinstance(data, bytes):
+        raise Undecodable("no message")
+    return data
+
+
 def open_answer(body: Any, request: int) -> Reader:
     """A reader behind the ResponseHeader (Part 4, 7.33) of the answer to a request of this encoding id.
 
     Raises BadStatus for a Bad ServiceResult, and Undecodable.
     """
-    # asyncua hands out its own Buffer over the whole message
-    data = body.copy().read(len(body)) if hasattr(body, "copy") else body
-    if not isinstance(data, bytes):
-        raise Undecodable("no message")
-    reader = Reader(data)
+    reader = Reader(message_of(body))
     service = reader.node_id()
     reader.i64()
     reader.u32()

@@ -1,6 +1,7 @@
 """An activated session with what belongs to it alone: namespaces, limits, types, decoder and encoder."""
 
 import asyncio
+import hashlib
 import os
 import socket
 import struct
@@ -9,12 +10,14 @@ from typing import Any
 
 from dtios.model.status import BAD_DECODING_ERROR
 from dtios.model.values import NO_TIME, Record
+from dtios.sdk.adapter import Fingerprint
 from dtios_opcua.binary.decoder import Decoder
 from dtios_opcua.binary.encoder import Encoder
 from dtios_opcua.binary.nodeid import Namespaces, NodeKey
 from dtios_opcua.binary.standard_types import standard_types
 from dtios_opcua.binary.typetable import TypeTable
 from dtios_opcua.binary.wire import Reader, Undecodable
+from dtios_opcua.errors import LostError
 from dtios_opcua.session.channel import Answer, Channel, foreign, host_and_port
 from dtios_opcua.session.limits import Limits, batched
 from dtios_opcua.session.services import Attribute, Service, read_payload
@@ -25,6 +28,7 @@ Reading = tuple[Any, int, int, int]
 """(value, status, source time, server time)."""
 
 _NAMESPACE_ARRAY: NodeKey = (0, 2255)
+_SERVER_ARRAY: NodeKey = (0, 2254)
 _START_TIME: NodeKey = (0, 2257)
 _BUILD_INFO: NodeKey = (0, 2260)
 _LIMITS: dict[str, NodeKey] = {
@@ -46,7 +50,7 @@ class Session:
         """`limits`: with what the sessions before learned."""
         self.channel = channel
         self.limits = limits or Limits()
-        self.fingerprint = ""
+        self.fingerprint = Fingerprint("")
         self.types_loaded = False
         self.loading = asyncio.Lock()
         self.notes: list[str] = []
@@ -73,14 +77,35 @@ class Session:
         await self._look_around()
 
     async def _look_around(self) -> None:
-        keys = [_NAMESPACE_ARRAY, _START_TIME, _BUILD_INFO, *_LIMITS.values()]
+        keys = [_NAMESPACE_ARRAY, _SERVER_ARRAY, _START_TIME, _BUILD_INFO, *_LIMITS.values()]
         values = [value for value, *_ in await self.read([(key, Attribute.VALUE) for key in keys])]
-        uris = tuple(str(uri) for uri in values[0]) if isinstance(values[0], list) else ()
-        self._use(Namespaces(uris or ("http://opcfoundation.org/UA/",)))
-        build = values[2].fields if isinstance(values[2], Record) else {}
-        self.fingerprint = repr((uris, values[1], sorted((name, str(value)) for name, value in build.items())))
-        for name, value in zip(_LIMITS, values[3:], strict=True):
+        self._see(*values[:4])
+        for name, value in zip(_LIMITS, values[4:], strict=True):
             self.limits.claim(name, value)
+
+    async def look_again(self) -> None:
+        """The namespaces, as they are now. Raises LostError where they are others than those that addresses were made with."""
+        keys = [_NAMESPACE_ARRAY, _SERVER_ARRAY, _START_TIME, _BUILD_INFO]
+        self._see(*[value for value, *_ in await self.read([(key, Attribute.VALUE) for key in keys])])
+
+    def _see(self, namespaces: Any, servers: Any, started: Any, build: Any) -> None:
+        uris = tuple(str(uri) for uri in (namespaces if isinstance(namespaces, list) else ())) or (
+            "http://opcfoundation.org/UA/",
+        )
+        known = self.namespaces.uris
+        if uris[: len(known)] != known:
+            raise LostError("the server's namespaces are others now")
+        if uris != known:
+            self._use(Namespaces(uris))
+        product = sorted((name, str(value)) for name, value in build.fields.items()) if isinstance(build, Record) else []
+        model = repr((sorted(uris), servers, product))  # in whatever order the namespaces come
+        self.fingerprint = Fingerprint(hashlib.sha256(model.encode()).hexdigest(), str(started))
+
+    def forget_types(self) -> None:
+        """They may be others now: they are loaded when they are wanted again."""
+        self.notes.clear()
+        self.types_loaded = False
+        self._use(self.namespaces)
 
     def uri_index(self, uri: str) -> int | None:
         return self.namespaces.index(uri)

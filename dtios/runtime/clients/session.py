@@ -240,7 +240,7 @@ class Session:
         router = self.kernel.router
         router.attach(consumer)
         try:
-            await machine.link.monitor(handles)
+            await machine.link.points.monitor(handles)
             try:
                 while True:
                     await window.acquire()
@@ -250,7 +250,7 @@ class Session:
                     batch = None if delivery.batch is None else pack_batch(delivery.batch)
                     await self.send(p.Data(stream, delivery.number, delivery.gaps, batch))
             finally:
-                await machine.link.release(handles)
+                await machine.link.points.release(handles)
         finally:
             self._consumers.pop(stream, None)
             self._followed.pop(stream, None)

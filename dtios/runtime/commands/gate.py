@@ -147,7 +147,7 @@ class Gate:
             log.warning("an outcome is not in the journal", intent=intent, outcome=outcome, reason=str(error))
 
     def check(self, command: Command) -> None:
-        """Everything that can be checked without waiting. Raises RefusedError."""
+        """Everything that can be checked without waiting. Raises RefusedError, or TemporaryError: the description is checked."""
         where = f"{command.machine.name} {command.target}"
         if not command.principal.alive:
             raise RefusedError("its sender is gone", where=where, mend="start the app or command again")
@@ -156,6 +156,11 @@ class Gate:
         if not command.machine.present:
             raise RefusedError(
                 "it is no longer behind its endpoint", where=where, mend="look at what stands there, and correct dtios.yaml"
+            )
+        command.machine.link.check_verified()
+        if command.action is Action.WRITE and command.machine.signal(command.target).gone:
+            raise RefusedError(
+                "the machine has it no longer", where=where, mend="it is back by itself when the machine has it again"
             )
         self._check_grant(command, where)
         if command.action in _STILL:

@@ -9,45 +9,47 @@ import anyio
 import structlog
 from anyio.abc import TaskStatus
 
-from dtios.mapping.conversion import Conversion
 from dtios.mapping.facts import BrowseFacts
 from dtios.mapping.profiles.library import ProfileLibrary
 from dtios.model.batch import Batch
 from dtios.model.condition import Condition
-from dtios.model.datatypes import ValueType
 from dtios.model.errors import ConfigurationError, CredentialsError, DtiosError, TemporaryError
 from dtios.model.event import Event
 from dtios.model.gap import Gap, GapCause
-from dtios.model.status import BAD_NO_COMMUNICATION, BAD_NODE_ID_UNKNOWN, is_bad
+from dtios.model.status import BAD_NO_COMMUNICATION
 from dtios.model.values import DataValue
 from dtios.runtime.data.router import Router
 from dtios.runtime.links.backoff import Backoff
+from dtios.runtime.links.cache import FactsCache
+from dtios.runtime.links.description import Description
 from dtios.runtime.links.events import EventWatch
+from dtios.runtime.links.monitoring import GONE, Monitoring
+from dtios.runtime.links.offset import ClockOffset
 from dtios.sdk.adapter import (
     Call,
     ConditionCommand,
     Connection,
     ConnectionSettings,
-    DeadBand,
     LastCheck,
     Loss,
-    MonitoredPoint,
     Progress,
     Publish,
     Write,
 )
 from dtios.sdk.clock import Clock
+from dtios.sdk.protocol import ClockView
 
 __all__ = ["Link", "first_error"]
 
 log = structlog.get_logger("dtios.link")
 
 Health = Literal["connecting", "online", "offline", "failed"]
-Described = Callable[["Link", BrowseFacts], Awaitable[None]]
+Described = Callable[["Link", BrowseFacts | None, bool], Awaitable[None]]
+"""See `dtios.runtime.links.description.Place`."""
 
+UNVERIFIED: Final = "its description is being checked after a restart"
 HEALTHY_AFTER: Final = 1.0
 """Seconds online after which the next loss starts from the shortest wait again."""
-UNSUBSCRIBE_LIMIT: Final = 0.5
 
 
 class Link:
@@ -57,21 +59,31 @@ class Link:
     Gap for the time between.
     """
 
-    def __init__(self, url: str, connection: Connection, router: Router, described: Described, clock: Clock) -> None:
+    def __init__(
+        self,
+        url: str,
+        connection: Connection,
+        router: Router,
+        described: Described,
+        clock: Clock,
+        *,
+        user: str | None = None,
+        cache: FactsCache | None = None,
+    ) -> None:
+        """`cache` None: what is known of the address space is not kept on disk."""
         self.url = url
         self.health: Health = "connecting"
         self.detail = ""
         self.error: DtiosError | None = None
         self.progress: set[Progress] = set()
+        self.points = Monitoring(url, connection, router, clock, self._over)
+        self.description = Description(url, user, connection, cache or FactsCache(None), self._place, clock, self._report)
+        self.offset = ClockOffset()
         self._connection = connection
         self._router = router
         self._described = described
         self._clock = clock
-        self._points: dict[int, MonitoredPoint] = {}
-        self._raw: dict[str, int] = {}
-        self._wanted: Counter[int] = Counter()
-        self._refused: dict[int, int] = {}
-        self._fingerprint = ""
+        self._doubted: set[str] = set()
         self._heard = clock.monotonic()
         self._heard_at = clock.now()
         self._lost_at: int | None = None
@@ -80,18 +92,14 @@ class Link:
         self._ended = False
         self._tried = anyio.Event()
         self._changed = anyio.Event()
-        self._subscribing = anyio.Lock()
+        self._hurry = anyio.Event()
+        self._listeners: dict[Callable[[], None], None] = {}
         self.words = anyio.Lock()
         """Held while a word of bits is read, changed and written."""
         self.holders: Counter[str] = Counter()
         """How many jobs share a lock of the machine, by its address."""
-        self._hurry = anyio.Event()
-        self._guarded: list[int] = []
-        self._stale: set[int] = set()
-        self._retired: set[int] = set()
         self._standing = anyio.CancelScope()
         self._replaced = False
-        self._listeners: dict[Callable[[], None], None] = {}
         self.events = EventWatch(url, clock)
 
     # --- health ---
@@ -120,9 +128,19 @@ class Link:
             self._tried = anyio.Event()
         self._hurry.set()
 
+    @property
+    def ready(self) -> bool:
+        """A session stands, and the description is that of what is there: commands may be given."""
+        return self.online and self.description.verified
+
+    def check_verified(self) -> None:
+        """Raises TemporaryError: after a restart of its server another thing may stand where a command would go."""
+        if self.online and not self.description.verified:
+            raise TemporaryError(UNVERIFIED, where=self.url, mend="ask again when that is done")
+
     async def wait_online(self) -> None:
-        """Raises TemporaryError when the link was closed for good."""
-        while not self.online:
+        """Until commands may be given. Raises TemporaryError when the link was closed for good."""
+        while not self.ready:
             if self._ended:
                 raise self.error or TemporaryError("its connection was closed", where=self.url)
             await self._changed.wait()
@@ -131,8 +149,14 @@ class Link:
         self.health, self.error, self.detail = health, error, "" if error is None else str(error)
         changed, self._changed = self._changed, anyio.Event()
         changed.set()
+        self._tell()
+
+    def _tell(self) -> None:
         for listener in tuple(self._listeners):
             listener()
+
+    def clock_view(self) -> ClockView | None:
+        return self.offset.view(self._clock.monotonic())
 
     def session(self) -> Connection:
         """The connection while a session stands. Raises TemporaryError: offline means refused, never queued."""
@@ -172,10 +196,11 @@ class Link:
     def learn(self, profiles: ProfileLibrary) -> None:
         self._connection.learn(profiles)
 
-    def replace(self, connection: Connection) -> None:
+    def replace(self, connection: Connection, user: str | None) -> None:
         """Go on over another connection, at once: the session that stands ends, and what is subscribed is subscribed again."""
         self._connection = connection
-        self._fingerprint = ""  # who else looks may see other nodes
+        self.points.use(connection)
+        self.description.use(connection, user)  # who else looks may see other nodes
         self._replaced = True
         self._standing.cancel()
         self._hurry.set()
@@ -198,30 +223,32 @@ class Link:
             self.alive()
             await self._up()
             session.start_soon(self.events.keep, self._connection, name=f"events {self.url}")
+            await self.description.keep(self._checked)
+
+    async def _place(self, facts: BrowseFacts | None, verified: bool) -> None:
+        await self._described(self, facts, verified)
+
+    def _checked(self) -> None:
+        """The description is that of what is there: who waits for it, or shows it, looks again."""
+        if self.detail == UNVERIFIED:
+            self._set("online")
 
     async def _serve(self, *, task_status: TaskStatus[None]) -> None:
         await self._connection.run(self, task_status=task_status)
         raise TemporaryError("the session ended", where=self.url)
 
     async def _up(self) -> None:
-        fingerprint = await self._connection.fingerprint()
-        if fingerprint != self._fingerprint:
-            facts = await self._connection.browse(self._report)
-            await self._described(self, facts)
-            self._fingerprint = fingerprint
-        self._refused.clear()
-        async with self._subscribing:
-            if self._lost_at is not None:
-                self._outage = {handle: self._outage.get(handle, self._lost_at) for handle in self._wanted}
-            self._wanted = +self._wanted
-            self._stale.clear()
-            self._router.forget(self._wanted)  # what was true before, or in a session that never stood, is no reading of now
-            await self._subscribe(list(self._wanted))
-            if self._lost_at is not None:
-                log.info("connection restored", endpoint=self.url)
-            self._lost_at = None
-            self._online_since = self._clock.monotonic()
-            self._set("online")
+        await self.description.arrive()
+        if self._lost_at is not None:
+            self._outage = {handle: self._outage.get(handle, self._lost_at) for handle in self.points.wanted}
+        await self.points.begin()
+        if self._lost_at is not None:
+            log.info("connection restored", endpoint=self.url)
+        self._lost_at = None
+        self._online_since = self._clock.monotonic()
+        self._set("online")
+        if not self.description.verified:
+            self.detail = UNVERIFIED
         self._tried.set()
 
     def _report(self, what: str, done: int, total: int | None) -> None:
@@ -238,6 +265,7 @@ class Link:
         return error
 
     def _down(self, error: DtiosError) -> None:
+        self.points.end()
         if self._lost_at is None and self._tried.is_set() and self.online:
             self._lost_at = self._heard_at
             log.warning("connection lost", endpoint=self.url, reason=error.message)
@@ -245,7 +273,7 @@ class Link:
             log.info("not connected", endpoint=self.url, reason=str(error))
         self.events.down(self._heard_at)
         if self.health not in ("offline", "failed"):  # each failed try to reconnect is no news to anybody
-            self._router.make_up(self._wanted, BAD_NO_COMMUNICATION, self._clock.now())
+            self._router.make_up(self.points.wanted, BAD_NO_COMMUNICATION, self._clock.now())
         lasting = isinstance(error, ConfigurationError | CredentialsError)
         self._set("failed" if lasting else "offline", error)
         self._tried.set()
@@ -256,8 +284,13 @@ class Link:
         self.alive()
         if self._outage:
             self._end_outage(batch.handles, batch.receive_time)
+        if self.points.notice(batch):
+            self.description.doubt()
         await self._router.deliver(batch)
         self.alive()  # waiting for a slow consumer was our doing, not the machine's silence
+
+    def _over(self, handles: Sequence[int]) -> None:
+        self._end_outage(handles, self._clock.now())
 
     def _end_outage(self, handles: Iterable[int], now: int) -> None:
         """Each signal's Gap ends with the first that is heard of it again, and stands before that."""
@@ -271,7 +304,7 @@ class Link:
 
     def lost(self, loss: Loss) -> None:
         now = self._clock.now()
-        handles = self._wanted if loss.handles is None else loss.handles
+        handles = self.points.wanted if loss.handles is None else loss.handles
         since = self._heard_at if loss.since is None else min(loss.since, now)
         if loss.events:
             self.events.lost(loss.cause, since, loss.count)
@@ -302,161 +335,40 @@ class Link:
 
     def clock(self, offset: int, error: int) -> None:
         self.alive()
+        if self.offset.take(offset, error, self._clock.monotonic()):
+            self._tell()
 
     def changed(self) -> None:
         self.alive()
+        self.description.doubt()
 
     # --- signals ---
-
-    def handle(
-        self,
-        known: int | None,
-        address: str,
-        type: ValueType,
-        conversion: Conversion | None = None,
-        *,
-        sampling: float | None = None,
-        dead_band: DeadBand | None = None,
-    ) -> int:
-        """A handle for a point; the known one goes on under what is perhaps a new address."""
-        handle = self._router.register(conversion) if known is None else known
-        point = MonitoredPoint(handle, address, type, sampling, dead_band=dead_band)
-        same = self._points.get(handle) == point and self._router.conversion(handle) == conversion and handle not in self._retired
-        if known is not None and not same:
-            self._stale.add(handle)
-        self._retired.discard(handle)
-        self._router.convert(handle, conversion)
-        self._points[handle] = point
-        return handle
-
-    def retire(self, handle: int) -> None:
-        """Its path is no longer described: whoever follows it is told Bad, until it is described again."""
-        if handle not in self._retired:
-            self._retired.add(handle)
-            self._stale.add(handle)
-
-    async def refresh(self) -> None:
-        """Subscribe anew what was described otherwise since it was subscribed. Nothing else is touched; these have a Gap."""
-        async with self._subscribing:
-            stale = [h for h in self._stale if self._wanted[h] > 0]
-            self._stale.clear()
-            if not stale or not self.online:
-                return
-            since = self._heard_at
-            self._router.forget(stale)
-            await self._unsubscribe(stale)
-            for handle in stale:
-                self._refused.pop(handle, None)
-            self._router.miss(stale, Gap(GapCause.SUBSCRIPTION_RECREATED, receive_from=since, receive_to=self._clock.now()))
-            try:
-                await self._subscribe(stale)
-            except DtiosError as error:
-                log.warning("not subscribed anew", endpoint=self.url, reason=str(error))  # the next session subscribes them
-
-    def raw(self, address: str, type: ValueType) -> int:
-        """A handle for a point as it is on the wire, whether or not it is a signal: for skill bindings."""
-        if address not in self._raw:
-            self._raw[address] = self.handle(None, address, type)
-        return self._raw[address]
 
     def last(self, handle: int) -> DataValue | None:
         return self._router.last(handle)
 
-    async def monitor(self, handles: Iterable[int]) -> None:
-        """Keep these subscribed until `release`; counted, so that consumers share one monitored item."""
-        async with self._subscribing:
-            fresh = [h for h in handles if not self._wanted[h]]
-            self._wanted.update(handles)
-            if self.online:
-                try:
-                    await self._subscribe(fresh)
-                except BaseException:
-                    self._wanted.subtract(handles)  # its caller never comes to `release` it
-                    self._wanted = +self._wanted
-                    raise
-            else:
-                self._router.make_up(fresh, BAD_NO_COMMUNICATION, self._clock.now())
-            for handle in handles:
-                if handle in self._refused and handle not in fresh:
-                    self._router.make_up([handle], self._refused[handle], self._clock.now())
-
-    async def release(self, handles: Iterable[int]) -> None:
-        """Also when cancelled; a machine that does not answer holds nobody up for longer than UNSUBSCRIBE_LIMIT."""
-        self._wanted.subtract(handles)
-        with anyio.move_on_after(UNSUBSCRIBE_LIMIT, shield=True):
-            async with self._subscribing:
-                unused = [h for h in handles if self._wanted[h] <= 0]
-                for handle in unused:
-                    del self._wanted[handle]
-                self._router.forget(unused)
-                if unused and self.online:
-                    await self._unsubscribe(unused)
-
-    async def guard(self, handles: Sequence[int]) -> None:
-        """Keep exactly these subscribed for the gate's interlocks, whether or not a session stands."""
-        async with self._subscribing:
-            before, self._guarded = self._guarded, list(handles)
-            fresh = [h for h in self._guarded if not self._wanted[h]]
-            self._wanted.update(self._guarded)
-            self._wanted.subtract(before)
-            unused = [h for h in before if self._wanted[h] <= 0]
-            self._wanted = +self._wanted
-            self._router.forget(unused)
-            if self.online:
-                try:
-                    await self._subscribe(fresh)
-                except DtiosError as error:  # then they have no reading, and the gate refuses
-                    log.warning("interlocks are not followed", endpoint=self.url, reason=str(error))
-                if unused:
-                    await self._unsubscribe(unused)
-
-    @property
-    def guarded(self) -> tuple[int, ...]:
-        return tuple(self._guarded)
-
     def closed(self) -> None:
         """It ends for good: whoever still holds or waits for it is told."""
         self._ended = True
-        self._router.make_up(self._wanted, BAD_NO_COMMUNICATION, self._clock.now())
+        self._router.make_up(self.points.wanted, BAD_NO_COMMUNICATION, self._clock.now())
         self._set("offline", TemporaryError("its connection was closed", where=self.url, mend="connect to it again"))
         self._tried.set()
-
-    def forget_all(self) -> None:
-        """After `closed`: its handles are given back."""
-        self._router.release(self._points)
-        self._points.clear()
-        self._retired.clear()
-        self._raw.clear()
-        self._wanted.clear()
-
-    async def _unsubscribe(self, handles: Sequence[int]) -> None:
-        try:
-            await self._connection.unsubscribe(handles)
-        except DtiosError as error:
-            log.debug("not unsubscribed", endpoint=self.url, reason=str(error))
-
-    async def _subscribe(self, handles: Sequence[int]) -> None:
-        known = [h for h in handles if h not in self._retired]
-        self._refuse([h for h in handles if h in self._retired], BAD_NODE_ID_UNKNOWN)
-        if not known:
-            return
-        statuses = await self._connection.subscribe([self._points[h] for h in known])
-        for handle, status in zip(known, statuses, strict=True):
-            if is_bad(status):
-                self._refuse([handle], status)
-
-    def _refuse(self, handles: Sequence[int], status: int) -> None:
-        for handle in handles:
-            self._refused[handle] = status
-            self._end_outage([handle], self._clock.now())
-            self._router.make_up([handle], status, self._clock.now())
 
     # --- point I/O ---
 
     async def read(self, addresses: Sequence[str]) -> list[DataValue]:
         readings = await self.session().read(addresses)
+        self._notice_gone(addresses, readings)
         now = self._clock.now()
         return [r if r.receive_time is not None else replace(r, receive_time=now) for r in readings]
+
+    def _notice_gone(self, addresses: Sequence[str], readings: Sequence[DataValue]) -> None:
+        """A node that answers that it is not there casts a doubt, once until it is there again."""
+        gone = {address for address, reading in zip(addresses, readings, strict=True) if reading.status in GONE}
+        self._doubted -= set(addresses) - gone
+        if not gone <= self._doubted:
+            self._doubted |= gone
+            self.description.doubt()
 
     async def write(self, writes: Sequence[Write], last_check: LastCheck) -> list[int]:
         return await self.session().write(writes, last_check)

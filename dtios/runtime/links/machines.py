@@ -5,11 +5,12 @@ from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any, Literal
 
-from dtios.mapping.mapped import MappedMachine, MappedSkill, StatePoint
+from dtios.mapping.mapped import MappedMachine, MappedSignal, MappedSkill, StatePoint
 from dtios.model.errors import ConfigurationError, TemporaryError
 from dtios.model.machine import Machine, Range, Signal, Skill
 from dtios.model.values import DataValue
 from dtios.runtime.configuration.config import Envelope, Interlock, MachineSettings
+from dtios.runtime.links.gone import with_gone
 from dtios.runtime.links.link import Link
 from dtios.sdk.patterns import is_pattern, path_matches
 from dtios.sdk.protocol import MachineView
@@ -37,26 +38,35 @@ class LiveMachine:
         self.configured = False
         """Whether dtios.yaml names it."""
         self.present = True
+        self.mapped = mapped
         self._handles: dict[str, int] = {}
         self.describe(mapped)
 
     def describe(self, mapped: MappedMachine) -> None:
-        """Take a new description; handles of paths that are still there stay."""
-        for path in self._handles.keys() - mapped.signals.keys():
-            self.link.retire(self._handles[path])
-        self.mapped = mapped
-        self._signals = {s.path: s for s in mapped.machine.signals}
-        self._skills = {s.path: s for s in mapped.machine.skills}
-        for path, wiring in mapped.signals.items():
-            self._handles[path] = self.link.handle(
-                self._handles.get(path),
-                wiring.address,
-                wiring.wire,
-                wiring.conversion,
-                sampling=wiring.sampling,
-                dead_band=wiring.dead_band,
-            )
+        """Take a new description; handles of paths that are still there stay, and so do signals that are not, as gone."""
+        self.mapped = with_gone(self.mapped, mapped) if self._handles else mapped
+        self._signals = {s.path: s for s in self.machine.signals}
+        self._skills = {s.path: s for s in self.machine.skills}
+        points = self.link.points
+        for path, handle in tuple(self._handles.items()):
+            if path not in mapped.signals:
+                points.retire(handle)
+                if path not in self._signals and not points.is_used(handle):
+                    points.drop([self._handles.pop(path)])
+        for path, wiring in self.mapped.signals.items():
+            if path in mapped.signals:
+                self._handles[path] = self._handle(path, wiring)
         self._paths = {handle: path for path, handle in self._handles.items()}
+
+    def _handle(self, path: str, wiring: MappedSignal) -> int:
+        return self.link.points.handle(
+            self._handles.get(path),
+            wiring.address,
+            wiring.wire,
+            wiring.conversion,
+            sampling=wiring.sampling,
+            dead_band=wiring.dead_band,
+        )
 
     def take(self, mapped: MappedMachine, settings: MachineSettings | None) -> None:
         """A new description and new rules at one moment: no command sees one without the other."""
@@ -172,7 +182,8 @@ class LiveMachine:
         detail = self.link.detail
         if health == "online" and not self.present:
             health, detail = "failed", "it is no longer behind its endpoint"
-        return MachineView(self.machine, health, detail, self._state(self.mapped.state), self._state(self.mapped.unit_mode))
+        packml, unit_mode = self._state(self.mapped.state), self._state(self.mapped.unit_mode)
+        return MachineView(self.machine, health, detail, packml, unit_mode, self.link.clock_view())
 
     def _state(self, point: StatePoint | None) -> str | None:
         known = {} if point is None else {path: self.last(path) for path in point.signals}

@@ -10,6 +10,7 @@ from dtios.model.errors import ConfigurationError
 from dtios.model.machine import Machine, effective_on_owner_lost
 from dtios.runtime.configuration.config import MachineSettings
 from dtios.runtime.jobs.runner import JobRunner
+from dtios.runtime.links.gone import all_gone, with_gone
 from dtios.runtime.links.limits import Fault, limit_faults
 from dtios.runtime.links.link import Link
 from dtios.runtime.links.machines import LiveMachine, MachineTable
@@ -85,26 +86,43 @@ class Placement:
             if other != name:
                 twice = ConfigurationError(f"{other} is the same machine", where=f"machines.{name}", mend="leave one of them out")
                 yield (name, "machine"), twice
+            live = self._live.get(mapped.machine.identity)
+            mapped = mapped if live is None else with_gone(live.mapped, mapped)
             named = replace(mapped.machine, name=name)
             yield from (((name, *place), error) for place, error in limit_faults(named, settings))
 
-    async def place(self, link: Link, found: Sequence[MappedMachine], notes: Sequence[str]) -> None:
-        """Take what was described (anew). Raises ConfigurationError where a configured machine cannot be told."""
-        for _, error in self.faults(self._configured, found):
+    async def place(self, link: Link, found: Sequence[MappedMachine], notes: Sequence[str], *, verified: bool = True) -> None:
+        """Take what was described (anew). Raises ConfigurationError where a configured machine cannot be told. `verified`: it is
+        what is there now, so that jobs can be found again."""
+        there = {name: settings for name, settings in self._configured.items() if not self._went(name, settings, found)}
+        for _, error in self.faults(there, found):
             raise error
-        names = {_meant(found, name, s, self._url).machine.identity: name for name, s in self._configured.items()}
+        names = {_meant(found, name, s, self._url).machine.identity: name for name, s in there.items()}
         fresh, renamed = self._take(link, self._all_named(found, names, notes), names)
         for live in self._live.values():
             if live.present:
                 if live not in fresh:
                     self._table.changed(live)
-                await self._jobs.recover(live)
+                if verified:
+                    await self._jobs.recover(live)
         for live in renamed:
             await self._jobs.store_name(live)
         here = {mapped.machine.identity for mapped in found}
         await self._gone([m for identity, m in self._live.items() if identity not in here and m.present])
         await self._guard(link)
-        await link.refresh()
+        await link.points.settle()
+
+    async def recover(self) -> None:
+        """The description is that of what is there: jobs that were left open are found again."""
+        for machine in self._live.values():
+            if machine.present:
+                await self._jobs.recover(machine)
+
+    def _went(self, name: str, settings: MachineSettings, found: Sequence[MappedMachine]) -> bool:
+        """It was there, is not now, and may come back. What is left of several is not taken for the one that went."""
+        known = [live for live in self._live.values() if live.configured and live.name == name]
+        alone = len(found) == 1 and len(self._live) <= 1
+        return bool(known) and not any(_is_meant(m.machine, name, settings.machine, alone=alone) for m in found)
 
     async def configure(
         self, link: Link, configured: Mapping[str, MachineSettings], found: Sequence[MappedMachine] | None, notes: Sequence[str]
@@ -114,7 +132,7 @@ class Placement:
         if found is None:
             self.expect(link)
         else:
-            await self.place(link, found, notes)
+            await self.place(link, found, notes, verified=link.description.verified)
 
     def coming_guards(self, configured: Mapping[str, MachineSettings], found: Sequence[MappedMachine]) -> list[int]:
         """The signals that the interlocks of such a configuration look at, as far as they are known already."""
@@ -158,6 +176,8 @@ class Placement:
         for machine in missing:
             log.warning("machine is no longer behind its endpoint", machine=machine.name, endpoint=self._url)
             machine.present = False
+            machine.describe(all_gone(machine.mapped))
+            self._table.changed(machine)
             await self._jobs.forsake(machine, "its machine is no longer behind its endpoint")
             if self._table.find(machine.name) is not machine:  # another has its name
                 del self._live[machine.identity]
@@ -196,7 +216,7 @@ class Placement:
         wanted = {machine.handle(interlock.signal): None for machine in machines for interlock in machine.interlocks}
         if self._configured:
             wanted |= dict.fromkeys(self._states.handles(machines))
-        await link.guard(list(wanted))
+        await link.points.guard(list(wanted))
 
     async def remove(self) -> None:
         for machine in (*self._expected.values(), *self._live.values()):
@@ -209,7 +229,7 @@ class Placement:
 
 def _meant(found: Sequence[MappedMachine], name: str, settings: MachineSettings, url: str) -> MappedMachine:
     """The machine that a configured name is for. Raises ConfigurationError."""
-    fitting = [m for m in found if _is_meant(m.machine, name, settings.machine, len(found))]
+    fitting = [m for m in found if _is_meant(m.machine, name, settings.machine, alone=len(found) == 1)]
     if len(fitting) != 1:
         have = ", ".join(m.machine.name for m in found) or "none"
         which = f"no machine {settings.machine!r}" if settings.machine else "no single machine"
@@ -217,7 +237,7 @@ def _meant(found: Sequence[MappedMachine], name: str, settings: MachineSettings,
     return fitting[0]
 
 
-def _is_meant(machine: Machine, name: str, wanted: str | None, found: int) -> bool:
+def _is_meant(machine: Machine, name: str, wanted: str | None, *, alone: bool) -> bool:
     if wanted is not None:
         return wanted in (machine.name, machine.path, machine.identity)
-    return found == 1 or machine.name == name
+    return alone or machine.name == name

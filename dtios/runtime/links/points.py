@@ -126,15 +126,15 @@ class CommandPoints:
 
     @asynccontextmanager
     async def watch(self, addresses: Sequence[str]) -> AsyncIterator[AsyncIterator[Change]]:
-        handles = {self._link.raw(address, _ANY): address for address in addresses}
+        handles = {self._link.points.raw(address, _ANY): address for address in addresses}
         consumer = Consumer(f"job on {self._name}", handles, "block", _WATCH_CAPACITY, self._clock)
         self._router.attach(consumer)
         try:
-            await self._link.monitor(list(handles))
+            await self._link.points.monitor(list(handles))
             try:
                 yield self._changes(consumer, handles)
             finally:
-                await self._link.release(list(handles))
+                await self._link.points.release(list(handles))
         finally:
             self._router.detach(consumer)
 

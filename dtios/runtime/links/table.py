@@ -22,6 +22,7 @@ from dtios.runtime.configuration.plan import LinkChange
 from dtios.runtime.configuration.setup import Key, LinkSetup, link_key, normal_url
 from dtios.runtime.data.router import Router
 from dtios.runtime.jobs.runner import JobRunner
+from dtios.runtime.links.cache import FactsCache
 from dtios.runtime.links.conditions import ConditionBoard
 from dtios.runtime.links.discovery import discover
 from dtios.runtime.links.examining import examine
@@ -137,7 +138,7 @@ class LinkTable:
         held.profiles, held.settings = setup.profiles, setup.settings
         if found is not None and link.online:
             ahead = held.placement.coming_guards(setup.machines, found)
-            await link.guard(list(dict.fromkeys([*link.guarded, *ahead])))
+            await link.points.guard(list(dict.fromkeys([*link.points.guarded, *ahead])))
             await first_readings(self._router, ahead, self._clock)
         notes = () if held.facts is None else held.facts.notes
         await held.placement.configure(link, setup.machines, found, notes)
@@ -148,7 +149,7 @@ class LinkTable:
         if change.reconnects:
             connection = self._registry.adapter(setup.adapter).connect(setup.url, setup.settings, self._home)
             connection.learn(setup.profiles)
-            link.replace(connection)
+            link.replace(connection, setup.settings.user)
         elif change.profiles:
             link.learn(setup.profiles)
         elif not link.online:
@@ -227,7 +228,7 @@ class LinkTable:
             link.closed()
             self._conditions.forget(link)
             await held.placement.remove()
-            link.forget_all()
+            link.points.forget_all()
 
     def machines(self, link: Link) -> list[LiveMachine]:
         """The machines behind a link, in the order they were found."""
@@ -279,13 +280,21 @@ class LinkTable:
         states = StateWatch(url, self._machines, self._router, self._clock)
         placement = Placement(url, machines, self._machines, self._jobs, states)
 
-        async def described(link: Link, facts: BrowseFacts) -> None:
+        async def described(link: Link, facts: BrowseFacts | None, verified: bool) -> None:
             async with held.still:
-                held.facts = facts
-                await placement.place(link, map_machines(facts, held.profiles), facts.notes)
+                if facts is not None:
+                    held.facts = facts
+                    found = await anyio.to_thread.run_sync(map_machines, facts, held.profiles)
+                    await placement.place(link, found, facts.notes, verified=verified)
+                else:
+                    await link.points.settle()
+                    if verified:
+                        await placement.recover()
             link.events.reconsider()
 
-        link = Link(url, connection, self._router, described, self._clock)
+        # what nobody configured is looked at by who asks for it now, and must not be an old picture
+        cache = FactsCache(self._home / "browse" if machines else None)
+        link = Link(url, connection, self._router, described, self._clock, user=settings.user, cache=cache)
         held = _Held(link, placement, settings, profiles)
         link.on_change(placement.changed)
         link.events.listener = Telling(link, placement, self._conditions, self._results)
