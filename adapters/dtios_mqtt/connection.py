@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import anyio
@@ -12,7 +13,7 @@ from anyio.abc import TaskStatus
 from dtios.mapping.facts import BrowseFacts, Node, NodeKind, ReferenceKind
 from dtios.mapping.profiles.library import ProfileLibrary
 from dtios.model.values import DataValue, QualifiedName
-from dtios.sdk.adapter import Call, Connection, LastCheck, MonitoredPoint, Progress, Publish, Sink, Write
+from dtios.sdk.adapter import Call, Connection, Fingerprint, LastCheck, MonitoredPoint, Progress, Publish, Sink, Write
 from dtios.sdk.errors import ConfigurationError, TemporaryError
 from dtios_mqtt.complaints import Complaints
 from dtios_mqtt.errors import LostError
@@ -38,6 +39,7 @@ class MqttConnection(Connection):
         self.address = address
         self._settings = settings
         self._home = home
+        self._run = token_hex(8)
         self._speakers: list[Speaker] = [SparkplugSpeaker(settings.host_id, settings.timeout)]
         self._image: ProcessImage | None = None
         self.complaints = Complaints()
@@ -120,10 +122,11 @@ class MqttConnection(Connection):
 
     # --- what is there ---
 
-    async def fingerprint(self) -> str:
-        """Machines come and go by their messages, and are told by `Sink.changed`; what was learned outlives sessions."""
+    async def fingerprint(self) -> Fingerprint:
+        """Machines come and go by their messages, and are told by `Sink.changed`; what was learned outlives sessions, and not
+        the process: what an earlier one knew is to be heard again."""
         self._standing()
-        return NAMESPACE
+        return Fingerprint(NAMESPACE, self._run)
 
     async def browse(self, progress: Progress | None = None) -> BrowseFacts:
         self._standing()

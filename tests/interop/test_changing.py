@@ -142,8 +142,8 @@ async def test_restarted_with_its_namespaces_in_another_order(tmp_path: Path) ->
 
 
 async def test_the_next_start_sends_no_browse_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Judged at the socket; what looks for sources of events browses for itself, and is not what is tested here."""
-    from dtios_opcua.observing.notifiers import Notifiers
+    """Judged at the socket. Events are left out: who looks for their sources and types browses for itself."""
+    from dtios_opcua.connection import OpcUaConnection
     from dtios_opcua.session.channel import Channel
     from dtios_opcua.session.services import Service
 
@@ -154,11 +154,11 @@ async def test_the_next_start_sends_no_browse_request(tmp_path: Path, monkeypatc
         sent.append(service)
         return original(self, service, *rest, **more)
 
-    async def server_alone(_self: Notifiers, _session: Any) -> list[Any]:
-        return [(0, 2253)]
+    async def nothing(_self: OpcUaConnection, _wanted: Any) -> None:
+        return None
 
     monkeypatch.setattr(Channel, "hand_over", counted)
-    monkeypatch.setattr(Notifiers, "of", server_alone)
+    monkeypatch.setattr(OpcUaConnection, "watch_events", nothing)
     async with running_node_server(tmp_path / "log", script="changing") as server:
         async with runtime_of(tmp_path, config(server.endpoint)) as client:
             first = await signals(client)

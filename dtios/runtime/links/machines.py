@@ -49,10 +49,12 @@ class LiveMachine:
         self._skills = {s.path: s for s in self.machine.skills}
         points = self.link.points
         for path, handle in tuple(self._handles.items()):
-            if path not in mapped.signals:
+            if path in self._signals and path not in mapped.signals:
+                points.lose(handle)
+            elif path not in self._signals and points.is_used(handle):
                 points.retire(handle)
-                if path not in self._signals and not points.is_used(handle):
-                    points.drop([self._handles.pop(path)])
+            elif path not in self._signals:
+                points.drop([self._handles.pop(path)])
         for path, wiring in self.mapped.signals.items():
             if path in mapped.signals:
                 self._handles[path] = self._handle(path, wiring)

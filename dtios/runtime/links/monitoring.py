@@ -48,6 +48,8 @@ class Monitoring:
         self._subscribed: dict[int, MonitoredPoint] = {}
         self._refused: dict[int, tuple[int, int]] = {}  # handle -> (status, since when)
         self._vanished: set[int] = set()
+        self._lost: set[int] = set()
+        self._anew: set[int] = set()
         self._retired: set[int] = set()
         self._stands = False
         self._changing = anyio.Lock()
@@ -69,6 +71,7 @@ class Monitoring:
         """A handle for a point; the known one goes on under what is perhaps a new address. `settle` makes it so."""
         handle = self._router.register(conversion) if known is None else known
         self._retired.discard(handle)
+        self._lost.discard(handle)
         if known is not None and self._router.conversion(handle) != conversion:
             self._vanished.add(handle)  # its values are others from now on: that must show
         self._router.convert(handle, conversion)
@@ -82,8 +85,16 @@ class Monitoring:
         return self._raw[address]
 
     def retire(self, handle: int) -> None:
-        """Its path is no longer described, or its node is gone: whoever follows it is told Bad, until it is described again."""
+        """Its path is no longer described: whoever follows it is told Bad, until it is described again."""
         self._retired.add(handle)
+
+    def lose(self, handle: int) -> None:
+        """Its node is gone: whoever follows it is told so. What is subscribed stays, for some servers go on with it when the node
+        is back; where they do not, it is subscribed anew as soon as it is described again."""
+        self._lost.add(handle)
+        self._vanished.add(handle)
+        if self._stands and self._wanted[handle] > 0:
+            self._refuse(handle, BAD_NODE_ID_UNKNOWN)
 
     def is_used(self, handle: int) -> bool:
         return self._wanted[handle] > 0
@@ -93,8 +104,8 @@ class Monitoring:
         for handle in handles:
             self._router.release([handle])
             self._points.pop(handle, None)
-            self._vanished.discard(handle)
-            self._retired.discard(handle)
+            for marked in (self._vanished, self._retired, self._lost):
+                marked.discard(handle)
 
     # --- sessions ---
 
@@ -103,6 +114,7 @@ class Monitoring:
         async with self._changing:
             self._stands = True
             self._refused.clear()
+            self._anew.clear()
             self._vanished.clear()
             self._subscribed.clear()
             self._wanted = +self._wanted
@@ -121,7 +133,7 @@ class Monitoring:
             since = self._clock.now()
             if stale:
                 await self._unsubscribe(stale)
-            self._vanished.clear()
+            self._vanished &= self._lost
             self._wanted = +self._wanted
             for handle in stale:
                 if handle in self._wanted and handle not in self._refused and handle not in self._retired:
@@ -134,11 +146,12 @@ class Monitoring:
 
     def _is_stale(self, handle: int, point: MonitoredPoint) -> bool:
         unused = self._wanted[handle] <= 0 or handle in self._retired
-        return unused or handle in self._vanished or self._points.get(handle) != point
+        anew = handle in self._vanished and handle not in self._lost
+        return unused or anew or self._points.get(handle) != point
 
     def notice(self, batch: Batch) -> bool:
-        """Look for points whose nodes are gone, and for those that are back; before the batch goes to consumers. True where one
-        is gone that was there; `settle` asks for it again."""
+        """Look for points whose nodes are gone, and for those that are back; before the batch goes to consumers. True where that
+        is news. `settle` asks for those again that are described all the same."""
         if GONE.isdisjoint(batch.statuses) and self._refused.keys().isdisjoint(batch.handles):
             return False
         news = False
@@ -149,7 +162,11 @@ class Monitoring:
                 self._vanished.add(handle)
             elif handle in self._refused:
                 self._vanished.discard(handle)
-                self._missed(handle, self._refused.pop(handle)[1], batch.receive_time)
+                news = news or handle in self._lost
+                since = self._refused.pop(handle)[1]
+                if handle in self._anew:  # else the machine went on with what was subscribed, and nothing is missing
+                    self._anew.discard(handle)
+                    self._missed(handle, since, batch.receive_time)
         return news
 
     def _missed(self, handle: int, since: int, now: int) -> None:
@@ -240,6 +257,7 @@ class Monitoring:
         if not known:
             return
         points = [self._points[h] for h in known]
+        self._anew |= self._refused.keys() & set(known)  # before the answer: values may come ahead of it
         try:
             statuses = await self._connection.subscribe(points)
         except DtiosError:
@@ -250,6 +268,7 @@ class Monitoring:
             self._subscribed[handle] = point
             if is_bad(status):
                 self._subscribed.pop(handle, None)
+                self._anew.discard(handle)
                 self._refuse(handle, status)
 
     def _refuse(self, handle: int, status: int) -> None:

@@ -202,7 +202,7 @@ async def test_a_machine_that_was_replaced_gets_no_command_meant_for_the_other(t
         server.set(uri, "urn:another:machine")
         await server.restart()
         with anyio.fail_after(5):
-            while runtime.kernel.machines.get("m") is old or not runtime.kernel.machines.get("m").link.online:
+            while runtime.kernel.machines.get("m") is old or not runtime.kernel.machines.get("m").link.ready:
                 await anyio.sleep(0.02)
         assert not old.present
         stored = (await client.show_job(job.id)).view
