@@ -110,3 +110,16 @@ async def test_jobs_of_one_runtime_share_the_lock(tmp_path: Path) -> None:
         assert (await ended(polish)).state is JobState.ABORTED
         await unlocked(client)
     assert len(server.calls("stamped")) == 1
+
+
+async def test_the_machine_is_recognised(tmp_path: Path) -> None:
+    async with press(tmp_path) as (_, client):
+        machine = (await client.describe("Press")).machine
+        assert machine.profiles == ("opensmi-machine", "di-lock", "opensmi")
+        told = machine.identification
+        assert (told.manufacturer, told.serial_number, told.product_instance_uri) == (
+            "DTI-OS",
+            "press-1",
+            "urn:dtios:smart:press-1",
+        )
+        assert machine.notes == ()
