@@ -12,7 +12,8 @@ from dtios_opcua.connection import OpcUaConnection
 from dtios_opcua.discovery.addresses import full_url
 from dtios_opcua.discovery.search import discover
 from dtios_opcua.examining.examine import examine
-from dtios_opcua.session.opening import check_settings
+from dtios_opcua.security.policies import wanted_security
+from dtios_opcua.security.settings import OpcUaSettings, opcua_settings
 
 __all__ = ["OpcUaAdapter"]
 
@@ -23,6 +24,7 @@ class OpcUaAdapter(Adapter):
     name: ClassVar[str] = "opcua"
     schemes: ClassVar[tuple[str, ...]] = ("opc.tcp",)
     live: ClassVar[frozenset[str]] = frozenset({"timeout"})
+    settings: ClassVar[type[ConnectionSettings]] = OpcUaSettings
     summary: ClassVar[str] = "OPC UA client/server (opc.tcp, binary), on asyncua"
 
     def __init__(self) -> None:
@@ -32,8 +34,9 @@ class OpcUaAdapter(Adapter):
 
     def connect(self, url: str, settings: ConnectionSettings, home: Path) -> Connection:
         _check_url(url)
-        check_settings(url, settings)
-        return OpcUaConnection(url, settings)
+        own = opcua_settings(settings)
+        wanted_security(own.security, url)
+        return OpcUaConnection(url, own, home)
 
     async def discover(self, hint: str) -> list[Endpoint]:
         if hint and not hint.startswith("@"):
@@ -45,10 +48,11 @@ class OpcUaAdapter(Adapter):
     ) -> list[Finding]:
         try:
             _check_url(url)
-            check_settings(url, settings)
+            own = opcua_settings(settings)
+            wanted_security(own.security, url)
         except DtiosError as error:
             return [Finding("settings", "problem", error.message, url, error.mend)]
-        return await examine(OpcUaConnection(url, settings), settings, home, known)
+        return await examine(OpcUaConnection(url, own, home), own, home, known)
 
 
 def _check_url(url: str) -> None:

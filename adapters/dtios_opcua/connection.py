@@ -4,6 +4,7 @@ import asyncio
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -18,7 +19,6 @@ from dtios.sdk.adapter import (
     Call,
     ConditionCommand,
     Connection,
-    ConnectionSettings,
     EventFields,
     Fingerprint,
     LastCheck,
@@ -37,6 +37,7 @@ from dtios_opcua.observing.events import Events
 from dtios_opcua.observing.notifiers import Notifiers
 from dtios_opcua.observing.publishing import Publishing
 from dtios_opcua.observing.subscribing import Subscriptions
+from dtios_opcua.security.settings import OpcUaSettings
 from dtios_opcua.session.channel import skip_diagnostics
 from dtios_opcua.session.limits import Limits
 from dtios_opcua.session.opening import open_session
@@ -58,9 +59,10 @@ _MEND_LOST = "is the server running and the network up?"
 class OpcUaConnection(Connection):
     """See `Connection`. The same object serves one session after the other."""
 
-    def __init__(self, url: str, settings: ConnectionSettings) -> None:
+    def __init__(self, url: str, settings: OpcUaSettings, home: Path) -> None:
         self.url = url
         self._settings = settings
+        self._home = home
         self._limits = Limits()
         self._session: Session | None = None
         self._subscriptions: Subscriptions | None = None
@@ -76,7 +78,7 @@ class OpcUaConnection(Connection):
 
     async def run(self, sink: Sink, *, task_status: TaskStatus[None]) -> None:
         self._limits = self._limits.for_next_session()
-        session = await open_session(self.url, self._settings, self._limits)
+        session = await open_session(self.url, self._settings, self._home, self._limits)
         lost: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
 
         def lose(error: Exception) -> None:

@@ -73,14 +73,23 @@ class Secret:
 
     def resolve(self) -> str:
         """The value, now. May block (a file, a keyring): call it in a thread. Raises ConfigurationError."""
+        if self._source != "file":
+            return self.resolve_bytes().decode("utf-8")
+        try:
+            return self.resolve_bytes().decode("utf-8").removesuffix("\n").removesuffix("\r")
+        except UnicodeDecodeError:
+            raise ConfigurationError("this is no text in UTF-8", where=self._name, mend="save the secret as UTF-8") from None
+
+    def resolve_bytes(self) -> bytes:
+        """As `resolve`; of a file every byte of it (a key in DER)."""
         match self._source:
-            case "env":
-                return _from_environment(self._name)
             case "file":
                 return _from_file(self._name)
+            case "env":
+                return _from_environment(self._name).encode("utf-8")
             case "keyring":
-                return _from_keyring(self._name)
-        return self._name
+                return _from_keyring(self._name).encode("utf-8")
+        return self._name.encode("utf-8")
 
     def to_json(self) -> dict[str, str]:
         """As it is written in a configuration; of one that was typed only that."""
@@ -148,21 +157,19 @@ def _from_environment(name: str) -> str:
     return value
 
 
-def _from_file(name: str) -> str:
+def _from_file(name: str) -> bytes:
     path = Path(name).expanduser()
     try:
         with path.open("rb") as file:
             data = file.read(_LARGEST + 1)
-        if len(data) > _LARGEST:
-            raise ConfigurationError("this is too large for a secret", where=name, mend="name the right file")
-        return data.decode("utf-8").removesuffix("\n").removesuffix("\r")
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise ConfigurationError(
             f"the secret cannot be read: {reason}", where=name, mend="check the file and its owner"
         ) from None
-    except UnicodeDecodeError:
-        raise ConfigurationError("this is no text in UTF-8", where=name, mend="save the secret as UTF-8") from None
+    if len(data) > _LARGEST:
+        raise ConfigurationError("this is too large for a secret", where=name, mend="name the right file")
+    return data
 
 
 def _from_keyring(name: str) -> str:

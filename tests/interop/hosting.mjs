@@ -10,7 +10,7 @@ import { commandLog } from "./log.mjs";
 /** Runs a server over `nodesets`; `fill(addressSpace, log, server)` makes its instances and returns what has a timer. */
 export async function host(nodesets, fill, more = {}) {
   const { values: options } = parseArgs({
-    options: { port: { type: "string", default: "0" }, log: { type: "string" }, "with-parent": { type: "boolean", default: false } },
+    options: { port: { type: "string", default: "0" }, log: { type: "string" }, setup: { type: "string" }, "with-parent": { type: "boolean", default: false } },
   });
   const pki = mkdtempSync(join(tmpdir(), "interop-pki-"));
   process.on("exit", () => rmSync(pki, { recursive: true, force: true }));

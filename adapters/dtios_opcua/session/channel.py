@@ -10,6 +10,7 @@ import logging
 import struct
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -18,21 +19,24 @@ from asyncua.client.client import Client
 from asyncua.client.ua_client import UaClientState, UASocketProtocol
 from asyncua.common.connection import TransportLimits
 from asyncua.ua.ua_binary import nodeid_to_binary
-from asyncua.ua.uaerrors import UaError
+from asyncua.ua.uaerrors import UaError, UaStatusCodeError
 
 from dtios.model.status import is_bad
 from dtios.sdk.adapter import LastCheck
+from dtios.sdk.errors import DtiosError
 from dtios_opcua.binary.wire import Reader, Undecodable, ticks_from_ns
 from dtios_opcua.errors import BadStatus, LostError
+from dtios_opcua.security.refusals import Stage
+from dtios_opcua.session.address import host_and_port
 
 __all__ = ["Answer", "Channel", "foreign", "host_and_port", "message_of", "open_answer", "skip_diagnostics"]
 
 T = TypeVar("T")
 
 _SERVICE_FAULT = 397
-_DEFAULT_PORT = 4840
 _HEADER_TAIL = struct.Struct("<qIIiI")
 
+_OPEN_CHANNEL = 446
 _ANSWERS = 3
 """A response's encoding id is its request's plus this (Part 6, A.3)."""
 _MOST_CHUNK = 2**20
@@ -70,23 +74,17 @@ async def foreign(work: Awaitable[T]) -> T:
     """asyncua decodes a few answers itself, and over a damaged one raises whatever Python raised: that is Undecodable here."""
     try:
         return await work
-    except (UaError, OSError, LostError, Undecodable):
+    except (UaError, OSError, LostError, Undecodable, DtiosError):
         raise
     except Exception as error:  # struct.error, TypeError, AssertionError, ...: all of them mean the same
         raise Undecodable(f"{type(error).__name__}: {error}") from error
 
 
-def host_and_port(url: str) -> tuple[str, int]:
-    """Raises ValueError for a port that is no number."""
-    parts = urlsplit(url)
-    return parts.hostname or "", parts.port or _DEFAULT_PORT
-
-
 class _Protocol(UASocketProtocol):
     """Notes when the server was last heard of, and what asyncua had to complain about."""
 
-    def __init__(self, timeout: float) -> None:
-        super().__init__(timeout, limits=_Limits(_MOST_CHUNK, 65536, _MOST_CHUNKS, _MOST_MESSAGE))
+    def __init__(self, timeout: float, policy: Any) -> None:
+        super().__init__(timeout, policy, limits=_Limits(_MOST_CHUNK, 65536, _MOST_CHUNKS, _MOST_MESSAGE))
         self.complaint = ""
         self._unread = bytearray()
         # a logger of its own, registered nowhere: asyncua's complaint becomes the reason that a person reads
@@ -123,6 +121,17 @@ class _Protocol(UASocketProtocol):
         finally:
             del unread[:at]
 
+    def _process_received_message(self, msg: Any) -> None:
+        """asyncua takes whatever answers an OpenSecureChannel for its response; a ServiceFault there has a reason to tell."""
+        if isinstance(msg, ua.Message) and isinstance(self._open_secure_channel_exchange, ua.OpenSecureChannelParameters):
+            try:
+                open_answer(msg.body(), _OPEN_CHANNEL)  # type: ignore[no-untyped-call]
+            except BadStatus as error:
+                raise UaStatusCodeError(error.status) from error  # type: ignore[no-untyped-call]
+            except Undecodable:
+                pass  # asyncua says what is wrong with it
+        super()._process_received_message(msg)
+
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self.closed.set()
@@ -135,22 +144,27 @@ class _Complaints(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         cause = record.exc_info[1] if record.exc_info else None
-        self._protocol.complaint = str(cause) if cause is not None else record.getMessage()
+        self._protocol.complaint = str(cause) or type(cause).__name__ if cause is not None else record.getMessage()
 
 
 class Channel:
     """From the TCP connection to the activated session. `lost` is set when the socket is gone."""
 
-    def __init__(self, url: str, timeout: float) -> None:
+    def __init__(self, url: str, timeout: float, policy: Any = None) -> None:
+        """`policy`: asyncua's object of a security policy, None for a channel without security."""
         self.url = url
         self.timeout = timeout
+        self.stage: Stage = "socket"
         host, port = host_and_port(url)
         spelled = f"[{host}]" if ":" in host else host
         path = urlsplit(url).path
         self.client = Client(f"opc.tcp://{spelled}:{port}{path}", timeout=timeout)
         self.client.uaclient.pre_request_hook = None
         self.client.max_messagesize, self.client.max_chunkcount = _MOST_MESSAGE, _MOST_CHUNKS
-        self.protocol = _Protocol(timeout)
+        if policy is not None:
+            self.client.security_policy = policy
+            self.client.uaclient.set_security(policy)
+        self.protocol = _Protocol(timeout, self.client.security_policy)
         self.client.uaclient.protocol = self.protocol
         self._token = b"\x00\x00"
         self._handle = 0
@@ -176,7 +190,14 @@ class Channel:
         await loop.create_connection(lambda: self.protocol, host, port)
         self.client.uaclient._set_state(UaClientState.SOCKET_OPEN)
         await foreign(self.client.send_hello())
+        self.stage = "channel"
         await foreign(self.client.open_secure_channel())
+        self._by_our_clock()
+        self.stage = "session"
+
+    def _by_our_clock(self) -> None:
+        """asyncua counts a token's life from the server's CreatedAt, and a server's clock may be hours off."""
+        self.protocol._connection.security_token.CreatedAt = datetime.now(UTC)
 
     def use_token(self, token: ua.NodeId) -> None:
         self._token = bytes(nodeid_to_binary(token))
@@ -243,8 +264,13 @@ class Channel:
             raise LostError(f"no answer within {limit:g} s") from None
 
     async def renew(self) -> None:
-        await foreign(self.client.open_secure_channel(renew=True))
+        """Raises LostError, OSError or Undecodable."""
+        try:
+            await foreign(self.client.open_secure_channel(renew=True))
+        except UaError as error:
+            raise LostError(f"the secure channel could not be renewed ({error})") from error
         self.client.uaclient.revolve_security_token()
+        self._by_our_clock()
 
     @property
     def renewal(self) -> float:

@@ -1,62 +1,88 @@
-"""Opening a session, and what stands against it: the security asked for, passwords, and the server's refusals."""
+"""Opening a session, and what stands against it: the security asked for, certificates, users, and the server's refusals."""
 
 import asyncio
-import ipaddress
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
+import anyio.to_thread
+import structlog
 from asyncua import ua
 from asyncua.ua.uaerrors import UaError, UaStatusCodeError
 
-from dtios.sdk.adapter import ConnectionSettings
-from dtios.sdk.errors import ConfigurationError, CredentialsError, DtiosError, TemporaryError
+from dtios.model.status import status_name
+from dtios.sdk.errors import CredentialsError, DtiosError, TemporaryError
+from dtios.sdk.pki import Identity, OwnCertificates, is_loopback, thumbprint
 from dtios_opcua.binary.wire import Undecodable
 from dtios_opcua.errors import BadStatus, LostError, service_error
+from dtios_opcua.security.choosing import choose_endpoint
+from dtios_opcua.security.handshake import TAMPERED, Handshake
+from dtios_opcua.security.policies import wanted_security
+from dtios_opcua.security.refusals import OurCertificateRefused, refusal, untrusted
+from dtios_opcua.security.server import verified_server
+from dtios_opcua.security.settings import OpcUaSettings
+from dtios_opcua.security.tokens import load_user, usable_token
 from dtios_opcua.session.channel import Channel, foreign, host_and_port
 from dtios_opcua.session.limits import Limits
 from dtios_opcua.session.session import Session
 
-__all__ = ["check_settings", "endpoints_of", "is_loopback", "open_session"]
+__all__ = ["endpoints_of", "open_session", "opening_error"]
 
 _NOT_UA = "check host and port"
-_CLEAR = "the password would go over the network in clear text"
+
+log = structlog.get_logger("dtios.opcua")
 
 
-def is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def check_settings(url: str, settings: ConnectionSettings) -> None:
-    """What can be said before there is a network. Raises ConfigurationError or CredentialsError."""
-    policy = settings.security.partition(":")[0]
-    if policy.lower() not in ("auto", "none"):
-        raise ConfigurationError(
-            f"the security policy {policy} is not supported yet",
-            where=url,
-            mend="ask for `--security none` if you trust the network",
-        )
-    if settings.password is not None:
-        raise CredentialsError(f"without encryption {_CLEAR}", where=url, mend="connect without a user name and password")
-
-
-async def open_session(url: str, settings: ConnectionSettings, limits: Limits | None = None) -> Session:
+async def open_session(url: str, settings: OpcUaSettings, home: Path, limits: Limits | None = None) -> Session:
     """A session ready for use, within `limits`. Leaves nothing open when it raises: TemporaryError, CredentialsError or
     ConfigurationError."""
-    check_settings(url, settings)
+    handshake = await _handshake(url, settings, home)
+    if not handshake.secured:
+        return await _attempt(handshake, settings, home, limits)
+    identities = await anyio.to_thread.run_sync(OwnCertificates(home).identities)
+    return await _with_identities(handshake, identities, settings, home, limits)
+
+
+async def _handshake(url: str, settings: OpcUaSettings, home: Path) -> Handshake:
+    """Who the user is, which endpoint is taken, and whose certificate stands there: all that is known before the session."""
+    wanted = wanted_security(settings.security, url)
+    user = await anyio.to_thread.run_sync(load_user, settings, url)
+    if wanted.none and user.kind == "anonymous":
+        return Handshake(url, user)
+    discovered = await endpoints_of(url, settings.timeout)
     host, _ = host_and_port(url)
-    if settings.security.lower() == "auto" and not is_loopback(host):
-        raise await _ask_for_none(url, settings)
-    channel = Channel(url, settings.timeout)
+    choice = choose_endpoint(discovered, wanted, user.kind, loopback=is_loopback(host), where=url)
+    token = usable_token(choice.endpoint, user.kind, choice.mode)
+    if choice.policy is None and (token is None or token.policy is None):
+        return Handshake(url, user, choice, discovered)
+    server = await anyio.to_thread.run_sync(verified_server, choice.endpoint, url, home)
+    return Handshake(url, user, choice, discovered, server)
+
+
+async def _with_identities(
+    handshake: Handshake, identities: Sequence[Identity], settings: OpcUaSettings, home: Path, limits: Limits | None
+) -> Session:
+    """With our newest certificate, and as long as the server does not trust that one yet with the one before."""
+    for number, identity in enumerate(identities, start=1):
+        try:
+            return await _attempt(replace(handshake, identity=identity), settings, home, limits)
+        except OurCertificateRefused as error:
+            if number == len(identities):
+                raise
+            log.info("new certificate not trusted yet", endpoint=handshake.url, thumbprint=thumbprint(identity.certificate),
+                     reason=error.message, mend=error.mend)  # fmt: skip
+    raise CredentialsError("there is no certificate of our own", where=handshake.url)
+
+
+async def _attempt(handshake: Handshake, settings: OpcUaSettings, home: Path, limits: Limits | None) -> Session:
+    channel = Channel(handshake.url, settings.timeout, handshake.channel_policy())
     session = Session(channel, limits)
     try:
         async with asyncio.timeout(2 * settings.timeout):
-            await session.open(settings.user, None)
+            await session.open(handshake)
     except Exception as error:
         await channel.close(0.2, None)
-        known = opening_error(error, url, channel.complaint)
+        known = _explained(error, handshake, channel, home)
         if known is None:
             raise
         raise known from error
@@ -66,22 +92,20 @@ async def open_session(url: str, settings: ConnectionSettings, limits: Limits | 
     return session
 
 
-async def _ask_for_none(url: str, settings: ConnectionSettings) -> DtiosError:
-    try:
-        offered = await endpoints_of(url, settings.timeout)
-    except DtiosError as error:
-        return error
-    policies = sorted({_policy(one) for one in offered})
-    if policies == ["None"]:
-        message = "the server offers no encryption, so anyone on the network can read and change what is sent"
-    else:
-        message = f"the server offers {', '.join(policies)}, and encryption is not supported yet"
-    return ConfigurationError(message, where=url, mend="ask for `--security none` if you trust this network")
-
-
-def _policy(endpoint: ua.EndpointDescription) -> str:
-    name = str(endpoint.SecurityPolicyUri or "").rpartition("#")[2]
-    return "None" if name in ("", "None") else f"{name}:{endpoint.SecurityMode.name}"
+def _explained(error: Exception, handshake: Handshake, channel: Channel, home: Path) -> DtiosError | None:
+    """What the server meant. None for a defect of our own."""
+    url, stage = handshake.url, channel.stage
+    if isinstance(error, BadStatus | UaStatusCodeError):
+        name = status_name(error.status if isinstance(error, BadStatus) else error.code)
+        known = refusal(name, stage, home, handshake.user.shown, url, secured=handshake.secured)
+        return known or opening_error(error, url, channel.complaint)
+    if handshake.secured and stage == "channel" and isinstance(error, ConnectionError):
+        if channel.complaint:
+            message = f"the server's answer does not fit the security that was asked for ({channel.complaint})"
+            return CredentialsError(message, where=url, mend=TAMPERED)
+        message = "the server closed the connection instead of opening a secure channel: it may not trust our certificate yet"
+        return untrusted(message, home, url)
+    return opening_error(error, url, channel.complaint)
 
 
 async def endpoints_of(url: str, timeout: float) -> list[ua.EndpointDescription]:

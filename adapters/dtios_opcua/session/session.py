@@ -2,8 +2,6 @@
 
 import asyncio
 import hashlib
-import os
-import socket
 import struct
 from collections.abc import Sequence
 from typing import Any
@@ -18,6 +16,7 @@ from dtios_opcua.binary.standard_types import standard_types
 from dtios_opcua.binary.typetable import TypeTable
 from dtios_opcua.binary.wire import Reader, Undecodable
 from dtios_opcua.errors import LostError
+from dtios_opcua.security.handshake import Handshake
 from dtios_opcua.session.channel import Answer, Channel, foreign, host_and_port
 from dtios_opcua.session.limits import Limits, batched
 from dtios_opcua.session.services import Attribute, Service, read_payload
@@ -40,7 +39,6 @@ _LIMITS: dict[str, NodeKey] = {
     "subscriptions": (0, 24098),
 }
 _UNEXPECTED = 0x80010000
-_SESSION_TIMEOUT = 60_000  # ms; long enough for a pause of the network, short enough that a dead client is forgotten
 
 
 class Session:
@@ -62,18 +60,16 @@ class Session:
         self.decoder = Decoder(self.types)
         self.encoder = Encoder(self.types)
 
-    async def open(self, user: str | None, password: str | None) -> None:
-        """From the socket to the NamespaceArray. Raises what asyncua, the socket and the services raise."""
-        client = self.channel.client
-        client.name = client.description = "DTI-OS"
-        client.application_uri = f"urn:{socket.gethostname()}:dtios"
-        client.product_uri = "urn:dtios"
-        client.session_timeout = _SESSION_TIMEOUT
-        client._session_counter = os.getpid()
-        await self.channel.open()
-        result = await foreign(client.create_session())
-        await foreign(client.activate_session(username=user, password=password))
-        self.channel.use_token(result.AuthenticationToken)
+    async def open(self, handshake: Handshake) -> None:
+        """From the socket to the NamespaceArray. Raises what asyncua, the socket and the services raise, and CredentialsError
+        where the server is not who it should be."""
+        channel = self.channel
+        await channel.open()
+        created = await foreign(handshake.create(channel.client))
+        channel.stage = "user"
+        await foreign(handshake.activate(channel.client, created))
+        channel.stage = "ready"
+        channel.use_token(created.AuthenticationToken)
         await self._look_around()
 
     async def _look_around(self) -> None:

@@ -2,6 +2,7 @@
 
 from dtios.sdk.pki.certificates import (
     application_uri,
+    as_der,
     common_name,
     names_of,
     read_certificates,
@@ -9,7 +10,8 @@ from dtios.sdk.pki.certificates import (
     spelled_thumbprint,
     thumbprint,
 )
-from dtios.sdk.pki.faults import Fault, FaultKind
+from dtios.sdk.pki.faults import Fault, FaultKind, trust_command
+from dtios.sdk.pki.hosts import is_loopback
 from dtios.sdk.pki.own import Identity, OwnCertificates
 from dtios.sdk.pki.trustlist import Entry, Trust, TrustList
 from dtios.sdk.pki.verifying import Expected, Verification, verify
@@ -25,11 +27,14 @@ __all__ = [
     "TrustList",
     "Verification",
     "application_uri",
+    "as_der",
     "common_name",
+    "is_loopback",
     "names_of",
     "read_certificates",
     "read_revocation_list",
     "spelled_thumbprint",
     "thumbprint",
+    "trust_command",
     "verify",
 ]

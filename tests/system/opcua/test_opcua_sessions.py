@@ -215,14 +215,48 @@ async def test_a_web_server_is_no_opc_ua_server():
         ("opc.tcp://host:99999", {}, ConfigurationError, "not a URL"),
         ("opc.tcp://host:port", {}, ConfigurationError, "not a URL"),
         ("opc.tcp://user:secret@host:4840", {}, ConfigurationError, "do not belong into the URL"),
-        ("opc.tcp://127.0.0.1", {"security": "Basic256Sha256:SignAndEncrypt"}, ConfigurationError, "not supported yet"),
-        ("opc.tcp://127.0.0.1", {"user": "me", "password": SecretStr("secret")}, CredentialsError, "clear text"),
+        ("opc.tcp://127.0.0.1", {"security": "Basic256:Sign"}, ConfigurationError, "deprecated"),
+        ("opc.tcp://127.0.0.1", {"security": "Basic256Sha265"}, ConfigurationError, "no security policy"),
+        ("opc.tcp://127.0.0.1", {"security": "Basic256Sha256:Encrypt"}, ConfigurationError, "no security mode"),
     ],
 )
 def test_what_cannot_be_is_said_before_any_connection(url, settings, kind, words):
     with pytest.raises(kind, match=words) as caught:
         adapter.connect(url, ConnectionSettings(**settings), HOME)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("security", ["auto", "none"])
+async def test_a_password_never_goes_in_clear(security):
+    """Judged by the bytes on the wire."""
+    async with serving(plain) as (url, server):
+        server.iserver.endpoints[0].UserIdentityTokens = [
+            ua.UserTokenPolicy(PolicyId="name", TokenType=ua.UserTokenType.UserName)
+        ]
+        seen = _spied(server)
+        settings = ConnectionSettings(security=security, user="me", password=SecretStr("hunter2-secret"))
+        error = await failed_opening(url, settings)
+    assert isinstance(error, CredentialsError)
+    assert "clear text" in error.message
+    assert seen
+    assert b"hunter2" not in b"".join(seen)
+
+
+def _spied(server) -> list[bytes]:
+    """What the server's sockets receive from now on."""
+    seen: list[bytes] = []
+    original = OPCUAProtocol.data_received
+
+    class Spy(OPCUAProtocol):
+        def data_received(self, data):
+            seen.append(bytes(data))
+            original(self, data)
+
+    server.bserver._make_protocol = lambda: Spy(
+        iserver=server.bserver.iserver, policies=server.bserver._policies, clients=server.bserver.clients,
+        closing_tasks=server.bserver.closing_tasks, limits=server.bserver.limits,
+    )  # fmt: skip
+    return seen
 
 
 async def test_without_encryption_off_loopback_one_must_ask_for_it():
