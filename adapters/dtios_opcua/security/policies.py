@@ -74,8 +74,8 @@ class Wanted:
 
 def wanted_security(text: str, where: str) -> Wanted:
     """`auto`, `none` or POLICY[:MODE], in any case, with or without underscores. Raises ConfigurationError."""
-    name, _, mode = text.strip().partition(":")
-    plain = _plain(name.rpartition("#")[2])
+    name, _, mode = text.strip().rpartition("#")[2].partition(":")
+    plain = _plain(name)
     if plain in ("auto", "none") and not mode:
         return Wanted(none=plain == "none")
     policy = next((one for one in POLICIES if _plain(one.name) == plain), None)
