@@ -19,6 +19,7 @@ from dtios.sdk.adapter import (
     Call,
     ConditionCommand,
     Connection,
+    ConnectionSettings,
     EventFields,
     Fingerprint,
     LastCheck,
@@ -37,7 +38,7 @@ from dtios_opcua.observing.events import Events
 from dtios_opcua.observing.notifiers import Notifiers
 from dtios_opcua.observing.publishing import Publishing
 from dtios_opcua.observing.subscribing import Subscriptions
-from dtios_opcua.security.settings import OpcUaSettings
+from dtios_opcua.security.settings import OpcUaSettings, opcua_settings
 from dtios_opcua.session.channel import skip_diagnostics
 from dtios_opcua.session.limits import Limits
 from dtios_opcua.session.opening import open_session
@@ -72,7 +73,7 @@ class OpcUaConnection(Connection):
         self._notifiers = Notifiers()
 
     def reconfigure(self, settings: ConnectionSettings) -> None:
-        self._settings = settings
+        self._settings = opcua_settings(settings)
         if self._session is not None:
             self._session.channel.timeout = settings.timeout
 

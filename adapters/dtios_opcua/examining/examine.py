@@ -3,32 +3,38 @@
 from pathlib import Path
 from typing import Final
 
-import anyio
+import anyio.to_thread
 from anyio.abc import TaskStatus
 from asyncua.ua.uaerrors import UaStatusCodeError
 
 from dtios.mapping.facts import BrowseFacts
 from dtios.model.status import status_name
-from dtios.sdk.adapter import ConnectionSettings, Finding
+from dtios.sdk.adapter import Finding
 from dtios.sdk.errors import ConfigurationError, CredentialsError, DtiosError
+from dtios.sdk.pki import is_loopback
 from dtios_opcua.connection import OpcUaConnection
 from dtios_opcua.errors import BadStatus
 from dtios_opcua.examining.reaching import Reached, reach
 from dtios_opcua.examining.report import Report
 from dtios_opcua.examining.standing import Ear, stand
+from dtios_opcua.security.choosing import choose_endpoint
+from dtios_opcua.security.policies import wanted_security
+from dtios_opcua.security.refusals import OurCertificateRefused
+from dtios_opcua.security.server import examined_server
+from dtios_opcua.security.settings import OpcUaSettings
+from dtios_opcua.security.tokens import UserKind
+from dtios_opcua.session.address import host_and_port
 
 __all__ = ["examine"]
 
 _FULL: Final = {"BadTooManySessions", "BadTcpServerTooBusy", "BadTcpNotEnoughResources", "BadMaxConnectionsReached"}
 
 
-async def examine(
-    connection: OpcUaConnection, settings: ConnectionSettings, home: Path, known: BrowseFacts | None
-) -> list[Finding]:
+async def examine(connection: OpcUaConnection, settings: OpcUaSettings, home: Path, known: BrowseFacts | None) -> list[Finding]:
     """One session at most, closed at the end whatever happens."""
     report = Report(connection.url)
     reached = await reach(report, settings.timeout)
-    if reached is not None:
+    if reached is not None and await _secure(report, reached, settings, home):
         try:
             await _session(report, connection, settings, known)
         except DtiosError as error:
@@ -36,7 +42,32 @@ async def examine(
     return report.findings
 
 
-async def _session(report: Report, connection: OpcUaConnection, settings: ConnectionSettings, known: BrowseFacts | None) -> None:
+async def _secure(report: Report, reached: Reached, settings: OpcUaSettings, home: Path) -> bool:
+    """Which endpoint would be taken, and everything that is wrong with the server's certificate. False: no session can be."""
+    host, _ = host_and_port(report.url)
+    kind: UserKind = "anonymous" if settings.user is None else "user name"
+    kind = kind if settings.user_certificate is None else "certificate"
+    try:
+        wanted = wanted_security(settings.security, report.url)
+        choice = choose_endpoint(reached.endpoints, wanted, kind, loopback=is_loopback(host), where=report.url)
+        if choice.policy is None:
+            report.good("security", "the connection has no encryption")
+            return True
+        found = await anyio.to_thread.run_sync(examined_server, choice.endpoint, report.url, home)
+    except DtiosError as error:
+        report.problem("security" if isinstance(error, ConfigurationError) else "user", error.message, error.mend)
+        return False
+    report.good("security", f"{choice} is taken")
+    for fault in found.faults:
+        report.problem("certificate", f"the server's certificate {fault.message}", fault.mended(home))
+    for fault in found.accepted:
+        report.warning("certificate", f"the server's certificate {fault.message}", "a person has accepted that")
+    if found.trustworthy:
+        report.good("certificate", "the server's certificate is trusted")
+    return found.trustworthy
+
+
+async def _session(report: Report, connection: OpcUaConnection, settings: OpcUaSettings, known: BrowseFacts | None) -> None:
     """Raises why there was no session, or why it ended."""
     ear = Ear()
     ended: list[DtiosError] = []
@@ -82,7 +113,7 @@ class _Started(TaskStatus[None]):
         self._inner.started(value)
 
 
-def _as_whom(settings: ConnectionSettings) -> str:
+def _as_whom(settings: OpcUaSettings) -> str:
     return f"a session can be opened by {settings.user or 'an anonymous user'}"
 
 
@@ -103,6 +134,8 @@ def _check(error: DtiosError, name: str) -> str:
         return "security"
     if not isinstance(error, CredentialsError):
         return "session"
+    if isinstance(error, OurCertificateRefused):
+        return "certificate"
     return "user" if "User" in name or "Identity" in name or not name else "certificate"
 
 

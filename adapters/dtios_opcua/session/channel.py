@@ -264,11 +264,7 @@ class Channel:
             raise LostError(f"no answer within {limit:g} s") from None
 
     async def renew(self) -> None:
-        """Raises LostError, OSError or Undecodable."""
-        try:
-            await foreign(self.client.open_secure_channel(renew=True))
-        except UaError as error:
-            raise LostError(f"the secure channel could not be renewed ({error})") from error
+        await foreign(self.client.open_secure_channel(renew=True))
         self.client.uaclient.revolve_security_token()
         self._by_our_clock()
 
