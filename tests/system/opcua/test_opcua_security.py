@@ -17,7 +17,7 @@ from dtios.sdk.adapter import Write
 from dtios.sdk.pki import TrustList
 from dtios_opcua import adapter
 from dtios_opcua.security.settings import OpcUaSettings
-from tests.certificates import Made, make
+from tests.certificates import DAY, NOW, Made, make
 from tests.system.opcua.opcua_server import Sink, find, points, rich, serving
 
 POLICIES = [
@@ -246,3 +246,14 @@ async def test_a_secret_that_cannot_be_fetched_touches_no_network(tmp_path):
 def test_settings_that_do_not_fit(settings):
     with pytest.raises(ValueError, match=r".+"):
         OpcUaSettings.model_validate(settings)
+
+
+async def test_the_doctor_names_every_fault_of_a_certificate(tmp_path):
+    broken = make(uris=("urn:freeopcua:python:server",), dns=("elsewhere.example",), ips=(), begins=NOW - 9 * DAY, ends=NOW - DAY)
+    async with secured(tmp_path, broken) as (url, _):
+        found = await adapter.examine(url, OpcUaSettings(timeout=10.0), tmp_path / "stranger")
+    problems = [(one.check, one.message, one.mend) for one in found if one.level == "problem"]
+    assert [check for check, _, _ in problems] == ["certificate"] * 3
+    assert f"dtios trust accept {broken.thumbprint}" in problems[0][2]
+    assert "expired" in problems[1][1]
+    assert "elsewhere.example" in problems[2][1]
