@@ -67,7 +67,7 @@ async def test_a_sound_server(tmp_path: Path, sessions: Sessions):
                 await asyncio.sleep(0.01)
     assert {finding.level for finding in found.values()} == {"good"}, found
     assert list(found) == [
-        "name", "port", "protocol", "endpoints", "clock", "session", "subscription", "rights", "limits", "namespaces",
+        "name", "port", "protocol", "endpoints", "clock", "security", "session", "subscription", "rights", "limits", "namespaces",
     ]  # fmt: skip
     assert sessions.most == 1
 
