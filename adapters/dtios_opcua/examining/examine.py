@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Final
 
-import anyio.to_thread
+import anyio
 from anyio.abc import TaskStatus
 from asyncua.ua.uaerrors import UaStatusCodeError
 
@@ -11,19 +11,14 @@ from dtios.mapping.facts import BrowseFacts
 from dtios.model.status import status_name
 from dtios.sdk.adapter import Finding
 from dtios.sdk.errors import ConfigurationError, CredentialsError, DtiosError
-from dtios.sdk.pki import is_loopback
 from dtios_opcua.connection import OpcUaConnection
 from dtios_opcua.errors import BadStatus
 from dtios_opcua.examining.reaching import Reached, reach
 from dtios_opcua.examining.report import Report
+from dtios_opcua.examining.securing import secure
 from dtios_opcua.examining.standing import Ear, stand
-from dtios_opcua.security.choosing import choose_endpoint
-from dtios_opcua.security.policies import wanted_security
 from dtios_opcua.security.refusals import OurCertificateRefused
-from dtios_opcua.security.server import examined_server
 from dtios_opcua.security.settings import OpcUaSettings
-from dtios_opcua.security.tokens import UserKind
-from dtios_opcua.session.address import host_and_port
 
 __all__ = ["examine"]
 
@@ -34,37 +29,12 @@ async def examine(connection: OpcUaConnection, settings: OpcUaSettings, home: Pa
     """One session at most, closed at the end whatever happens."""
     report = Report(connection.url)
     reached = await reach(report, settings.timeout)
-    if reached is not None and await _secure(report, reached, settings, home):
+    if reached is not None and await secure(report, reached, settings, home):
         try:
             await _session(report, connection, settings, known)
         except DtiosError as error:
             _refused(report, error, reached)
     return report.findings
-
-
-async def _secure(report: Report, reached: Reached, settings: OpcUaSettings, home: Path) -> bool:
-    """Which endpoint would be taken, and everything that is wrong with the server's certificate. False: no session can be."""
-    host, _ = host_and_port(report.url)
-    kind: UserKind = "anonymous" if settings.user is None else "user name"
-    kind = kind if settings.user_certificate is None else "certificate"
-    try:
-        wanted = wanted_security(settings.security, report.url)
-        choice = choose_endpoint(reached.endpoints, wanted, kind, loopback=is_loopback(host), where=report.url)
-        if choice.policy is None:
-            report.good("security", "the connection has no encryption")
-            return True
-        found = await anyio.to_thread.run_sync(examined_server, choice.endpoint, report.url, home)
-    except DtiosError as error:
-        report.problem("security" if isinstance(error, ConfigurationError) else "user", error.message, error.mend)
-        return False
-    report.good("security", f"{choice} is taken")
-    for fault in found.faults:
-        report.problem("certificate", f"the server's certificate {fault.message}", fault.mended(home))
-    for fault in found.accepted:
-        report.warning("certificate", f"the server's certificate {fault.message}", "a person has accepted that")
-    if found.trustworthy:
-        report.good("certificate", "the server's certificate is trusted")
-    return found.trustworthy
 
 
 async def _session(report: Report, connection: OpcUaConnection, settings: OpcUaSettings, known: BrowseFacts | None) -> None:
@@ -114,7 +84,8 @@ class _Started(TaskStatus[None]):
 
 
 def _as_whom(settings: OpcUaSettings) -> str:
-    return f"a session can be opened by {settings.user or 'an anonymous user'}"
+    anonymous = "the user of the certificate" if settings.user_certificate is not None else "an anonymous user"
+    return f"a session can be opened by {settings.user or anonymous}"
 
 
 def _refused(report: Report, error: DtiosError, reached: Reached) -> None:
@@ -136,7 +107,7 @@ def _check(error: DtiosError, name: str) -> str:
         return "session"
     if isinstance(error, OurCertificateRefused):
         return "certificate"
-    return "user" if "User" in name or "Identity" in name or not name else "certificate"
+    return "user" if "User" in name or "Identity" in name else "server"
 
 
 def _status(error: BaseException) -> str:

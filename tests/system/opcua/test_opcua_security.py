@@ -253,7 +253,7 @@ async def test_the_doctor_names_every_fault_of_a_certificate(tmp_path):
     async with secured(tmp_path, broken) as (url, _):
         found = await adapter.examine(url, OpcUaSettings(timeout=10.0), tmp_path / "stranger")
     problems = [(one.check, one.message, one.mend) for one in found if one.level == "problem"]
-    assert [check for check, _, _ in problems] == ["certificate"] * 3
+    assert [check for check, _, _ in problems] == ["server"] * 3
     assert f"dtios trust accept {broken.thumbprint}" in problems[0][2]
     assert "expired" in problems[1][1]
     assert "elsewhere.example" in problems[2][1]
