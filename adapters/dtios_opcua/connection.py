@@ -40,6 +40,7 @@ from dtios_opcua.observing.publishing import Publishing
 from dtios_opcua.observing.subscribing import Subscriptions
 from dtios_opcua.security.settings import OpcUaSettings, opcua_settings
 from dtios_opcua.session.channel import skip_diagnostics
+from dtios_opcua.session.leftover import Leftover
 from dtios_opcua.session.limits import Limits
 from dtios_opcua.session.opening import open_session
 from dtios_opcua.session.services import Attribute, Service
@@ -65,6 +66,7 @@ class OpcUaConnection(Connection):
         self._settings = settings
         self._home = home
         self._limits = Limits()
+        self._left = Leftover()
         self._session: Session | None = None
         self._subscriptions: Subscriptions | None = None
         self._publishing: Publishing | None = None
@@ -79,7 +81,7 @@ class OpcUaConnection(Connection):
 
     async def run(self, sink: Sink, *, task_status: TaskStatus[None]) -> None:
         self._limits = self._limits.for_next_session()
-        session = await open_session(self.url, self._settings, self._home, self._limits)
+        session = await open_session(self.url, self._settings, self._home, self._limits, self._left)
         lost: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
 
         def lose(error: Exception) -> None:
@@ -108,7 +110,7 @@ class OpcUaConnection(Connection):
         finally:
             self._session = self._subscriptions = self._publishing = self._events = self._watch = None
             with anyio.CancelScope(shield=True):
-                await session.channel.close(_GOODBYE, session.goodbye if lost.cancelled() else None)
+                await session.channel.close(_GOODBYE, session.goodbye)
 
     def _alive(self) -> Session:
         if self._session is None:

@@ -37,7 +37,7 @@ class Publishing:
 
     def __init__(self, session: Session, subscriptions: Subscriptions, sink: Sink, events: Events, patience: float) -> None:
         """`patience`: seconds of a subscription's silence after which the server is asked for it."""
-        self._watch = Watch(subscriptions, patience)
+        self._watch = Watch(session.channel, subscriptions, patience)
         self._storm = Storm()
         self._events = events
         self._session = session
@@ -78,8 +78,11 @@ class Publishing:
             for answer in self._outstanding:
                 answer.cancel()
             for one in self._subscriptions.by_id.values():
-                # a server that ends, or is about to hang, may have stopped publishing before it stopped answering
-                self._sink.lost(Loss(GapCause.CONNECTION_LOST, one.handles, since=one.complete))
+                self._end(one)
+
+    def _end(self, subscription: Subscription) -> None:
+        """A server that ends, or is about to hang, may have stopped publishing before it stopped answering."""
+        self._sink.lost(Loss(GapCause.CONNECTION_LOST, subscription.handles, since=subscription.complete))
 
     def _fill(self) -> None:
         if not self._subscriptions.by_id:
@@ -239,8 +242,10 @@ class Publishing:
         try:
             self._storm.recreated()
             gone = await self._subscriptions.recreate(subscription)
-        finally:  # nothing is delivered meanwhile: what is missing reaches from its last message to here
-            self._lose(GapCause.SUBSCRIPTION_RECREATED, subscription)
+        except (LostError, BadStatus, Undecodable):
+            self._end(subscription)
+            raise
+        self._lose(GapCause.SUBSCRIPTION_RECREATED, subscription)  # up to here: nothing was delivered meanwhile
         if gone:
             raise LostError(f"{len(gone)} points could not be subscribed again after the server dropped their subscription")
         if subscription.events:

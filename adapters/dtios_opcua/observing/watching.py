@@ -8,6 +8,7 @@ from dtios.model.status import is_bad
 from dtios_opcua.binary.wire import Undecodable
 from dtios_opcua.errors import BadStatus, LostError
 from dtios_opcua.observing.subscribing import Subscription, Subscriptions
+from dtios_opcua.session.channel import Channel
 
 __all__ = ["Storm", "Watch"]
 
@@ -21,7 +22,8 @@ _PACE: Final = 1.0
 class Watch:
     """`waited` is the clock that subscriptions are measured with: seconds spent in waiting for the server."""
 
-    def __init__(self, subscriptions: Subscriptions, patience: float) -> None:
+    def __init__(self, channel: Channel, subscriptions: Subscriptions, patience: float) -> None:
+        self._channel = channel
         self._subscriptions = subscriptions
         self._patience = patience
 
@@ -36,6 +38,8 @@ class Watch:
 
     async def forgotten(self) -> list[Subscription]:
         """Those that are silent, and either unknown to the server when asked, or silent for too long. Raises LostError."""
+        if time.monotonic() - self._channel.last_heard > self._patience / 3:
+            return []  # nothing at all is heard: that is the connection's silence
         now = self._subscriptions.waited
         gone = []
         for one in list(self._subscriptions.by_id.values()):

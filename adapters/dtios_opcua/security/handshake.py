@@ -60,6 +60,7 @@ class Handshake:
         return answer
 
     async def activate(self, client: Any, created: ua.CreateSessionResult) -> None:
+        """`created` keeps the server's next nonce: the session may be activated again."""
         nonce = bytes(created.ServerNonce or b"")
         token = self._token(created)
         if (self.secured or token.policy is not None) and len(nonce) < _NONCE:
@@ -75,7 +76,8 @@ class Handshake:
         request.UserIdentityToken, signature = self.user.token(token, self.server, nonce)
         if signature is not None:
             request.UserTokenSignature = signature
-        await client.uaclient.activate_session(request)
+        answer: ua.ActivateSessionResult = await client.uaclient.activate_session(request)
+        created.ServerNonce = answer.ServerNonce
 
     def _request(self, address: str, nonce: bytes) -> ua.CreateSessionParameters:
         described = ua.ApplicationDescription()

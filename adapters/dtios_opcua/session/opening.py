@@ -23,6 +23,7 @@ from dtios_opcua.security.server import verified_server
 from dtios_opcua.security.settings import OpcUaSettings
 from dtios_opcua.security.tokens import load_user, usable_token
 from dtios_opcua.session.channel import Channel, foreign, host_and_port
+from dtios_opcua.session.leftover import Leftover
 from dtios_opcua.session.limits import Limits
 from dtios_opcua.session.session import Session
 
@@ -33,14 +34,18 @@ _NOT_UA = "check host and port"
 log = structlog.get_logger("dtios.opcua")
 
 
-async def open_session(url: str, settings: OpcUaSettings, home: Path, limits: Limits | None = None) -> Session:
-    """A session ready for use, within `limits`. Leaves nothing open when it raises: TemporaryError, CredentialsError or
-    ConfigurationError."""
+async def open_session(
+    url: str, settings: OpcUaSettings, home: Path, limits: Limits | None = None, left: Leftover | None = None
+) -> Session:
+    """A session ready for use, within `limits`; `left` may give way to it.
+
+    Leaves nothing open when it raises: TemporaryError, CredentialsError or ConfigurationError.
+    """
     handshake = await _handshake(url, settings, home)
     if not handshake.secured:
-        return await _attempt(handshake, settings, home, limits)
+        return await _attempt(handshake, settings, home, limits, left or Leftover())
     identities = await anyio.to_thread.run_sync(OwnCertificates(home).identities)
-    return await _with_identities(handshake, identities, settings, home, limits)
+    return await _with_identities(handshake, identities, settings, home, limits, left or Leftover())
 
 
 async def _handshake(url: str, settings: OpcUaSettings, home: Path) -> Handshake:
@@ -60,12 +65,17 @@ async def _handshake(url: str, settings: OpcUaSettings, home: Path) -> Handshake
 
 
 async def _with_identities(
-    handshake: Handshake, identities: Sequence[Identity], settings: OpcUaSettings, home: Path, limits: Limits | None
+    handshake: Handshake,
+    identities: Sequence[Identity],
+    settings: OpcUaSettings,
+    home: Path,
+    limits: Limits | None,
+    left: Leftover,
 ) -> Session:
     """With our newest certificate, and as long as the server does not trust that one yet with the one before."""
     for number, identity in enumerate(identities, start=1):
         try:
-            return await _attempt(replace(handshake, identity=identity), settings, home, limits)
+            return await _attempt(replace(handshake, identity=identity), settings, home, limits, left)
         except OurCertificateRefused as error:
             if number == len(identities):
                 raise
@@ -74,12 +84,12 @@ async def _with_identities(
     raise CredentialsError("there is no certificate of our own", where=handshake.url)
 
 
-async def _attempt(handshake: Handshake, settings: OpcUaSettings, home: Path, limits: Limits | None) -> Session:
+async def _attempt(handshake: Handshake, settings: OpcUaSettings, home: Path, limits: Limits | None, left: Leftover) -> Session:
     channel = Channel(handshake.url, settings.timeout, handshake.channel_policy())
     session = Session(channel, limits)
     try:
         async with asyncio.timeout(2 * settings.timeout):
-            await session.open(handshake)
+            await session.open(handshake, left)
     except Exception as error:
         await channel.close(0.2, None)
         known = _explained(error, handshake, channel, home)

@@ -18,6 +18,7 @@ from dtios_opcua.binary.wire import Reader, Undecodable
 from dtios_opcua.errors import LostError
 from dtios_opcua.security.handshake import Handshake
 from dtios_opcua.session.channel import Answer, Channel, foreign, host_and_port
+from dtios_opcua.session.leftover import Leftover, create_session
 from dtios_opcua.session.limits import Limits, batched
 from dtios_opcua.session.services import Attribute, Service, read_payload
 
@@ -60,12 +61,12 @@ class Session:
         self.decoder = Decoder(self.types)
         self.encoder = Encoder(self.types)
 
-    async def open(self, handshake: Handshake) -> None:
+    async def open(self, handshake: Handshake, left: Leftover) -> None:
         """From the socket to the NamespaceArray. Raises what asyncua, the socket and the services raise, and CredentialsError
         where the server is not who it should be."""
         channel = self.channel
         await channel.open()
-        created = await foreign(handshake.create(channel.client))
+        created = await create_session(channel, handshake, left)
         channel.stage = "user"
         await foreign(handshake.activate(channel.client, created))
         channel.stage = "ready"
