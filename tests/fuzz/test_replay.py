@@ -41,7 +41,7 @@ async def test_the_whole_client() -> None:
         for data in known:
             await one.run(data)
         before = memory()
-        for data in mutations(known, 300, seed=1):
+        for data in mutations(known, 150, seed=1):
             await one.run(data)
         assert memory() - before < MOST
         print(f"{one.runs} sessions, {one.stood} stood, {one.outcomes}")
