@@ -8,19 +8,22 @@ from secrets import token_hex
 from typing import Any
 
 import anyio
+import anyio.to_thread
 from anyio.abc import TaskStatus
 
 from dtios.mapping.facts import BrowseFacts, Node, NodeKind, ReferenceKind
 from dtios.mapping.profiles.library import ProfileLibrary
 from dtios.model.values import DataValue, QualifiedName
 from dtios.sdk.adapter import Call, Connection, Fingerprint, LastCheck, MonitoredPoint, Progress, Publish, Sink, Write
-from dtios.sdk.errors import ConfigurationError, TemporaryError
+from dtios.sdk.errors import ConfigurationError, CredentialsError, TemporaryError
 from dtios_mqtt.complaints import Complaints
 from dtios_mqtt.errors import LostError
+from dtios_mqtt.hearing import Hearing
 from dtios_mqtt.image import ProcessImage
 from dtios_mqtt.session.client import MqttClient
 from dtios_mqtt.session.opening import Role, open_client, roles
 from dtios_mqtt.settings import Address, MqttSettings
+from dtios_mqtt.sparkplug.mark import instance_id
 from dtios_mqtt.speakers.sparkplug import SparkplugSpeaker
 from dtios_mqtt.speakers.speaker import Place, Speaker
 
@@ -40,9 +43,10 @@ class MqttConnection(Connection):
         self._settings = settings
         self._home = home
         self._run = token_hex(8)
-        self._speakers: list[Speaker] = [SparkplugSpeaker(settings.host_id, settings.timeout)]
+        self._speakers: list[Speaker] = [SparkplugSpeaker(settings.host_id, settings.timeout, settings.reorder_timeout)]
         self._image: ProcessImage | None = None
         self.complaints = Complaints()
+        self._hearing = Hearing(settings.listen)
 
     def learn(self, profiles: ProfileLibrary) -> None:
         for speaker in self._speakers:
@@ -53,16 +57,18 @@ class MqttConnection(Connection):
     async def run(self, sink: Sink, *, task_status: TaskStatus[None]) -> None:
         image = ProcessImage(sink)
         clients: list[MqttClient] = []
+        instance = await anyio.to_thread.run_sync(self._instance)
         try:
             served = [(role, await self._open(role, clients)) for role in roles(self._settings, self._speakers)]
             self._image = image
             async with anyio.create_task_group() as tasks:
                 for role, client in served:
                     tasks.start_soon(client.serve, name=f"mqtt socket {self.address.url}")
-                    await client.subscribe([one for speaker in role.speakers for one in speaker.filters])
+                    await self._subscribe(client, [one for speaker in role.speakers for one in speaker.filters])
                     for speaker in role.speakers:
-                        await speaker.begin(Place(client, image, sink, self.complaints))
+                        await speaker.begin(Place(client, image, sink, self.complaints, instance, self._hearing.news))
                     tasks.start_soon(self._hear, client, role.speakers, name=f"mqtt messages {self.address.url}")
+                self._hearing.begin()
                 tasks.start_soon(self._time, clients, sink, name=f"mqtt timers {self.address.url}")
                 task_status.started()
         except* LostError as group:
@@ -72,6 +78,21 @@ class MqttConnection(Connection):
             self._image = None
             with anyio.CancelScope(shield=True):
                 await self._leave(clients)
+
+    def _instance(self) -> str:
+        try:
+            return instance_id(self._home)
+        except OSError as error:
+            raise ConfigurationError(f"the runtime's id cannot be kept ({error.strerror})", where=str(self._home)) from error
+
+    async def _subscribe(self, client: MqttClient, filters: Sequence[tuple[str, int]]) -> None:
+        granted = await client.subscribe(filters)
+        refused = [one for (one, _), qos in zip(filters, granted, strict=True) if qos > 2]
+        if refused:
+            raise CredentialsError(
+                f"the broker does not let us read {', '.join(refused)}", where=self.address.url,
+                mend="allow it in the broker's access rules, or connect as another user",
+            )  # fmt: skip
 
     async def _open(self, role: Role, clients: list[MqttClient]) -> MqttClient:
         client = await open_client(self.address, self._settings, self._home, role)
@@ -130,12 +151,14 @@ class MqttConnection(Connection):
 
     async def browse(self, progress: Progress | None = None) -> BrowseFacts:
         self._standing()
+        await self._hearing.over()
         root = Node("mqtt:", QualifiedName(NAMESPACE, "Broker"), NodeKind.OBJECT)
         for speaker in self._speakers:
             root.children += [(ReferenceKind.ORGANIZES, node) for node in speaker.nodes()]
         if progress is not None:
             progress("listening", sum(1 for _ in root.walk()), None)
-        return BrowseFacts(self.address.url, root, (NAMESPACE,), [])
+        namespaces = [NAMESPACE, *(one.namespace for one in self._speakers if one.namespace)]
+        return BrowseFacts(self.address.url, root, tuple(dict.fromkeys(namespaces)), [], complete=False)
 
     # --- values ---
 

@@ -7,13 +7,11 @@ new session the image begins anew, from births and retained messages.
 from collections.abc import Iterable, Sequence
 
 from dtios.model.batch import Batch
-from dtios.model.status import BAD_WAITING_FOR_INITIAL_DATA, is_bad, status_code
+from dtios.model.status import BAD_NODE_ID_UNKNOWN, BAD_WAITING_FOR_INITIAL_DATA, is_bad
 from dtios.model.values import NO_TIME, DataValue
 from dtios.sdk.adapter import MonitoredPoint, Sink
 
 __all__ = ["ProcessImage", "Reading"]
-
-_UNKNOWN = status_code("BadNodeIdUnknown")
 
 Reading = tuple[str, object, int, int]
 """(address, value, status, source time in ns or NO_TIME); a Bad reading has the value None."""
@@ -25,19 +23,18 @@ class ProcessImage:
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
         self._last: dict[str, DataValue] = {}
-        self._known: set[str] = set()
+        self._gone: set[str] = set()
         self._handles: dict[str, list[int]] = {}
         self._points: dict[int, str] = {}
 
     def know(self, addresses: Iterable[str]) -> None:
-        """These points exist, whether or not anything was said of them."""
-        self._known.update(addresses)
+        """These points exist (again), whether or not anything was said of them."""
+        self._gone.difference_update(addresses)
 
-    def forget(self, addresses: Iterable[str]) -> None:
-        """These exist no more: reading them is BadNodeIdUnknown."""
-        for address in addresses:
-            self._known.discard(address)
-            self._last.pop(address, None)
+    async def forget(self, addresses: Sequence[str], received: int) -> None:
+        """These exist no more, until something is said of them: whoever follows or reads them is told BadNodeIdUnknown."""
+        await self.tell([(address, None, BAD_NODE_ID_UNKNOWN, NO_TIME) for address in addresses], received)
+        self._gone.update(addresses)
 
     async def tell(self, readings: Sequence[Reading], received: int) -> None:
         """What a message said, in its order. Returns when the sink has taken it: the back-pressure."""
@@ -46,27 +43,29 @@ class ProcessImage:
         for reading in readings:
             address, value, status, source = reading
             self._last[address] = DataValue(value, status, None if source == NO_TIME else source, None, received)
-            self._known.add(address)
+            self._gone.discard(address)
             for handle in self._handles.get(address, ()):
                 handles.append(handle)
                 rows.append(reading)
         if handles:
             await self._sink.deliver(_batch(handles, rows, received))
 
-    async def lose(self, addresses: Iterable[str], status: int, received: int) -> None:
-        """The machine said goodbye: these are Bad from now on, not last-known-good."""
+    async def lose(self, addresses: Iterable[str], status: int, received: int, source: int = NO_TIME) -> None:
+        """The machine said goodbye (at `source`, ns, where it says when): these are Bad from now on, not last-known-good."""
         assert is_bad(status)
-        await self.tell([(address, None, status, NO_TIME) for address in addresses], received)
+        await self.tell([(address, None, status, source) for address in addresses], received)
 
     async def subscribe(self, points: Sequence[MonitoredPoint], now: int) -> list[int]:
-        """A StatusCode each; what is known comes first, and BadWaitingForInitialData where nothing was said yet."""
+        """A StatusCode each; what is known comes first, and BadWaitingForInitialData where nothing was said yet: a machine may
+        make itself known at any time."""
         statuses: list[int] = []
         handles: list[int] = []
         rows: list[Reading] = []
         for point in points:
-            statuses.append(0 if point.address in self._known else _UNKNOWN)
-            if point.address not in self._known:
+            if point.address in self._gone:
+                statuses.append(BAD_NODE_ID_UNKNOWN)
                 continue
+            statuses.append(0)
             self._handles.setdefault(point.address, []).append(point.handle)
             self._points[point.handle] = point.address
             last = self._last.get(point.address) or DataValue(None, BAD_WAITING_FOR_INITIAL_DATA)
@@ -83,8 +82,6 @@ class ProcessImage:
                 self._handles[address].remove(handle)
 
     def read(self, address: str) -> DataValue:
-        if address not in self._known:
-            return DataValue(None, _UNKNOWN)
         return self._last.get(address) or DataValue(None, BAD_WAITING_FOR_INITIAL_DATA)
 
     def handles(self, addresses: Iterable[str]) -> tuple[int, ...]:

@@ -20,6 +20,8 @@ class MqttSettings(ConnectionSettings):
     version: Literal["auto", "3.1.1", "5"] = Field("auto", description="MQTT version; auto asks for 5 and takes 3.1.1")
     client_id: str | None = Field(None, max_length=64, description="of the session for plain topics; made up where left out")
     persistent: bool = Field(False, description="the broker keeps the session for plain topics while we are away (QoS 1)")
+    listen: float = Field(2.0, ge=0, description="seconds for which a new session hears who is there before it is described")
+    reorder_timeout: float = Field(2.0, ge=0, description="Sparkplug: seconds for which a message that is missing is waited for")
     host_id: str = Field("dtios", pattern=r"^[^/+#]+$", description="Sparkplug: the id of this host application")
 
 

@@ -90,9 +90,11 @@ class BrowseFacts:
     """All that was found at one endpoint. `root` holds what may be machines (OPC UA: the Objects folder).
 
     `notes` are sentences about what could not be read: they end up in the description, nothing is left out silently.
+    `complete` False: machines make themselves known by talking, and one that is not here may do so at any time.
     """
 
     endpoint: str
     root: Node
     namespaces: tuple[str, ...] = ()
     notes: list[str] = field(default_factory=list)
+    complete: bool = True

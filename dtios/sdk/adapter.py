@@ -205,6 +205,11 @@ class Sink(Protocol):
         """The address space is (or may be) no longer as it was browsed."""
         ...
 
+    def presence(self, addresses: Sequence[str], detail: str) -> None:
+        """The machines whose own nodes these are cannot be reached though the session stands, and why; `detail` empty: they can
+        (again). What was said holds for this session. Values are not touched by it."""
+        ...
+
 
 class Connection(ABC):
     """One session at a time with one endpoint under one identity, shared by all machines behind it.

@@ -6,8 +6,9 @@ from typing import Any, Final
 
 from google.protobuf.message import DecodeError
 
+from dtios_mqtt.sparkplug.compression import COMPRESSED, inflated
 from dtios_mqtt.sparkplug.datatypes import ARRAYS, INTEGERS
-from dtios_mqtt.sparkplug.metric import DataSet, Metric, Payload, Template
+from dtios_mqtt.sparkplug.metric import DataSet, Malformed, Metric, Payload, Template
 from dtios_mqtt.sparkplug.schema import PayloadMessage
 
 __all__ = ["Malformed", "as_datatype", "decode"]
@@ -16,22 +17,25 @@ _DEPTH: Final = 16
 """Templates in templates and property sets in property sets; deeper ones are refused."""
 
 
-class Malformed(ValueError):
-    """Not a Sparkplug payload; the cause in a few words, the same words for the same kind of fault."""
-
-
 def decode(data: bytes) -> Payload:
     """Raises Malformed."""
-    message = PayloadMessage()
-    try:
-        message.ParseFromString(data)
-    except (DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise Malformed("no protobuf payload") from error
+    message = _parsed(data)
+    if message.uuid == COMPRESSED:
+        message = _parsed(inflated(message))
     return Payload(
         message.timestamp if message.HasField("timestamp") else None,
         message.seq if message.HasField("seq") else None,
         [_metric(one, 0) for one in message.metrics],
     )
+
+
+def _parsed(data: bytes) -> Any:
+    message = PayloadMessage()
+    try:
+        message.ParseFromString(data)
+    except (DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise Malformed("no protobuf payload") from error
+    return message
 
 
 def _metric(raw: Any, depth: int) -> Metric:

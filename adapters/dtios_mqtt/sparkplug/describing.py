@@ -10,21 +10,23 @@ from dtios.model.units import unit_from_code
 from dtios.model.values import QualifiedName
 from dtios_mqtt.sparkplug.addresses import address_of, device_address
 from dtios_mqtt.sparkplug.datatypes import ARRAYS, BUILTINS
-from dtios_mqtt.sparkplug.edge import EdgeNode
+from dtios_mqtt.sparkplug.edge import PROPERTIES, EdgeNode
+from dtios_mqtt.sparkplug.mark import MARK
 from dtios_mqtt.sparkplug.metric import DataSet, Metric, Template
 
 __all__ = ["NAMESPACE", "edge_node", "points_of", "value_type"]
 
 NAMESPACE: Final = "urn:dtios:mqtt:sparkplug"
-_INTERNAL: Final = ("bdSeq", "Node Control/", "Device Control/")
+_INTERNAL: Final = frozenset({"bdSeq", "Node Control/Rebirth", "Device Control/Rebirth", MARK})
+"""Metrics of the protocol itself: they are no signals."""
 
 
 def edge_node(group: str, name: str, edge: EdgeNode) -> Node:
     """The edge node as a folder with the objects of its parts: itself, where it has metrics of its own, and its devices."""
     folder = Node(f"spb:{group}/{name}", QualifiedName(NAMESPACE, name), NodeKind.OBJECT, _types("Folder"))
     for device in sorted(edge.parts):
-        metrics = edge.parts[device].metrics
-        if device or any(not metric.startswith(_INTERNAL) for metric in metrics):
+        metrics = {name: metric for name, metric in edge.parts[device].metrics.items() if name not in _INTERNAL}
+        if device or metrics:
             made = Node(
                 device_address(group, name, device),
                 QualifiedName(NAMESPACE, device or name),
@@ -77,6 +79,7 @@ def _variable(metric: Metric, name: str, address: str) -> Node:
         Access.READ if _is_read_only(properties) else Access.READ_WRITE,
         _unit(properties),
         _range(properties),
+        metric.value if metric.name.startswith(PROPERTIES) else None,
         description=str(properties.get("documentation") or properties.get("Documentation") or ""),
     )
 

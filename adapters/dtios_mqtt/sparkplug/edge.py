@@ -1,12 +1,16 @@
 """What a host knows of one edge node and its devices: from births, until deaths."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from dtios_mqtt.sparkplug.decoding import Malformed, as_datatype
-from dtios_mqtt.sparkplug.metric import Metric, Template
+from dtios_mqtt.sparkplug.datatypes import TEMPLATE
+from dtios_mqtt.sparkplug.decoding import as_datatype
+from dtios_mqtt.sparkplug.metric import Malformed, Metric, Template
 
-__all__ = ["Born", "EdgeNode", "Unborn"]
+__all__ = ["PROPERTIES", "Born", "EdgeNode", "Unborn", "partial"]
+
+PROPERTIES = "Properties/"
+"""Metrics below it say what a machine is: their values are part of its description."""
 
 
 class Unborn(Exception):
@@ -15,17 +19,24 @@ class Unborn(Exception):
 
 @dataclass(slots=True)
 class Born:
-    """An edge node's own metrics or those of a device, as the last birth told them."""
+    """An edge node's own metrics or those of a device, as the last birth told them.
+
+    `online`: its birth is of the present session of its node. `since`: it is dead, and was heard of then for the last time (ns).
+    """
 
     metrics: dict[str, Metric] = field(default_factory=dict)
     online: bool = False
     generation: int = 0
     """Counts births that changed what is there."""
+    since: int | None = None
+    removed: list[tuple[str, Metric]] = field(default_factory=list)
+    """What the last birth no longer has of the one before."""
 
     def birth(self, metrics: Iterable[Metric]) -> bool:
         """Whether the description changed (names, types, properties); values do not count."""
         told = {metric.name: metric for metric in metrics if metric.name}
         changed = not self.generation or _outline(told) != _outline(self.metrics)
+        self.removed = [(name, metric) for name, metric in self.metrics.items() if name not in told]
         self.metrics, self.online = told, True
         self.generation += changed
         return changed
@@ -37,7 +48,9 @@ def _outline(metrics: dict[str, Metric]) -> object:
 
 def _shape(metric: Metric) -> object:
     value = metric.value
-    return [(one.name, one.datatype, _shape(one)) for one in value.metrics] if isinstance(value, Template) else None
+    if isinstance(value, Template):
+        return [(one.name, one.datatype, _shape(one)) for one in value.metrics]
+    return value if metric.name.startswith(PROPERTIES) else None
 
 
 class EdgeNode:
@@ -75,26 +88,16 @@ class EdgeNode:
         """The metric's name, and the metric with the type its birth gave. Raises Unborn, or Malformed for a value that
         contradicts its birth."""
         part = self.parts.get(device)
-        if part is None or not part.online:
-            raise Unborn
-        name = metric.name
-        if not name:
-            owner = self._aliases.get(-1 if metric.alias is None else metric.alias)
-            if owner is None or owner[0] != device:
-                raise Unborn
-            name = owner[1]
-        known = part.metrics.get(name)
+        name = metric.name or self.name_of(device, metric.alias)
+        known = part.metrics.get(name) if part is not None and part.online else None
         if known is None:
             raise Unborn
-        if metric.datatype not in (0, known.datatype):
-            raise Malformed("a data type that is not its birth's")
-        if metric.datatype == 0:
-            metric.value = as_datatype(metric.value, known.datatype)
-        return name, metric
+        return name, _typed(metric, known)
 
-    def alias(self, device: str, name: str) -> int | None:
-        known = self.parts[device].metrics.get(name) if device in self.parts else None
-        return None if known is None else known.alias
+    def name_of(self, device: str, alias: int | None) -> str:
+        """The name behind an alias of this part; "" where there is none."""
+        owner = self._aliases.get(-1 if alias is None else alias)
+        return owner[1] if owner is not None and owner[0] == device else ""
 
     def death(self, device: str | None) -> Iterator[str]:
         """The parts that are offline by it and were not before; None: the node with all its devices."""
@@ -102,3 +105,39 @@ class EdgeNode:
             if part.online and device in (None, name):
                 part.online = False
                 yield name
+
+
+def _typed(metric: Metric, known: Metric) -> Metric:
+    """In data the type may be left out (payloads-metric-datatype-not-req), also of a template's members, of which only those
+    that changed are there (payloads-template-instance-members-data)."""
+    if metric.datatype not in (0, known.datatype):
+        raise Malformed("a data type that is not its birth's")
+    if known.datatype == TEMPLATE:
+        _check_members(metric, known)
+    elif metric.datatype == 0:
+        metric.value = as_datatype(metric.value, known.datatype)
+    metric.datatype = known.datatype
+    return metric
+
+
+def _check_members(metric: Metric, known: Metric) -> None:
+    if not isinstance(metric.value, Template) or not isinstance(known.value, Template):
+        return
+    members = {one.name: one for one in known.value.metrics}
+    for member in metric.value.metrics:
+        if member.name not in members:
+            raise Unborn
+        _typed(member, members[member.name])
+
+
+def partial(known: Metric, member: str, change: Metric) -> Metric | None:
+    """A template instance that holds this change of a member alone (`member`: names with `#` between)."""
+    if not isinstance(known.value, Template):
+        return None
+    first, _, rest = member.partition("#")
+    found = next((one for one in known.value.metrics if one.name == first), None)
+    inner = None if found is None else partial(found, rest, change) if rest else change
+    if inner is None:
+        return None
+    template = replace(known.value, metrics=[replace(inner, name=first)])
+    return Metric(known.name, datatype=TEMPLATE, timestamp=change.timestamp, value=template)

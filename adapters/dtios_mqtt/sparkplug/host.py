@@ -7,162 +7,211 @@ import json
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Any, Final
 
-from dtios_mqtt.sparkplug.decoding import Malformed, decode
+from dtios_mqtt.sparkplug.decoding import decode
 from dtios_mqtt.sparkplug.edge import EdgeNode, Unborn
-from dtios_mqtt.sparkplug.metric import Metric, Payload
+from dtios_mqtt.sparkplug.mark import MARK
+from dtios_mqtt.sparkplug.metric import Malformed, Metric, Payload
 from dtios_mqtt.sparkplug.order import Order
+from dtios_mqtt.sparkplug.step import Step
 from dtios_mqtt.sparkplug.topics import Topic
 
-__all__ = ["Host", "Step"]
+__all__ = ["Host"]
 
-_REORDER: Final = 2.0
-"""Seconds a missing message is waited for."""
 _REBIRTH_PAUSE: Final = 5.0
-"""Seconds between two requests for a rebirth to one edge node, doubled while it does not answer."""
+"""Seconds between two requests for a rebirth to one edge node, doubled while it needs another one each time."""
 _REBIRTH_PAUSE_MOST: Final = 60.0
+_REBORN: Final = 5.0
+"""Seconds within which the devices of a node that was asked for a rebirth are born again; until then nothing is wrong."""
 _MOST_NODES: Final = 10_000
 """Edge nodes that are known at a time; the one heard of longest ago that is offline gives way."""
 
-Kind = Literal["readings", "described", "died", "missed", "rebirth", "say-online", "complaint"]
-
-
-@dataclass(slots=True)
-class Step:
-    """What follows from a message.
-
-    readings: `metrics` of one device, by name. described: what is there has changed. died: these `parts` (device names, "" the
-    node) are offline. missed: values of the whole node are lost here. rebirth: ask the node for one. say-online: our STATE was
-    overwritten. complaint: `cause` in few words.
-    """
-
-    kind: Kind
-    topic: Topic
-    metrics: list[tuple[str, Metric]] = field(default_factory=list)
-    timestamp: int | None = None
-    parts: list[str] = field(default_factory=list)
-    cause: str = ""
+Key = tuple[str, str]
 
 
 @dataclass(slots=True)
 class _Known:
+    """`told`: when the last message in its turn was received (ns). `asked`: when a rebirth was asked for last."""
+
     edge: EdgeNode
-    order: Order[tuple[Topic, Payload]]
+    order: Order[tuple[Topic, Payload, int]]
+    told: int | None = None
     asked: float | None = None
     pause: float = _REBIRTH_PAUSE
+    wanted: bool = False
+    unborn: set[str] = field(default_factory=set)
+    unborn_until: float = 0.0
 
 
 class Host:
-    """All edge nodes that one host sees. `now` is monotonic seconds everywhere."""
+    """All edge nodes that one host sees. `now` is monotonic seconds everywhere, `received` ns UTC.
 
-    def __init__(self, host_id: str) -> None:
+    `own` is this runtime's mark: edge nodes that bear it are left out.
+    """
+
+    def __init__(self, host_id: str, reorder: float = 2.0) -> None:
+        """`reorder`: seconds that a missing message is waited for (the Reorder Timeout)."""
         self._host_id = host_id
-        self._nodes: OrderedDict[tuple[str, str], _Known] = OrderedDict()
+        self._reorder = reorder
+        self._nodes: OrderedDict[Key, _Known] = OrderedDict()
+        self._ours: set[Key] = set()
+        self.own = ""
 
     @property
-    def nodes(self) -> dict[tuple[str, str], EdgeNode]:
+    def nodes(self) -> dict[Key, EdgeNode]:
         return {key: known.edge for key, known in self._nodes.items()}
 
-    def take(self, topic: Topic, data: bytes, now: float) -> Iterator[Step]:
+    def edge(self, group: str, node: str) -> EdgeNode | None:
+        known = self._nodes.get((group, node))
+        return None if known is None else known.edge
+
+    def take(self, topic: Topic, data: bytes, now: float, received: int) -> Iterator[Step]:
         """Every message below spBv1.0."""
         if topic.kind == "STATE":
             yield from self._state(topic, data)
-            return
-        if topic.kind in ("NCMD", "DCMD"):
-            return  # somebody's command to an edge node
-        try:
-            payload = decode(data)
-            yield from self._payload(topic, payload, now)
-        except Malformed as error:
-            yield Step("complaint", topic, cause=str(error))
+        elif topic.kind not in ("NCMD", "DCMD") and (topic.kind == "NBIRTH" or topic.key not in self._ours):
+            try:
+                yield from self._payload(topic, decode(data), now, received)
+            except Malformed as error:
+                yield Step("complaint", topic, cause=str(error))
 
     def _state(self, topic: Topic, data: bytes) -> Iterator[Step]:
-        """Who says that we are offline is wrong: an old will, or another host of our name (host-topic-phid-birth)."""
+        """Who says that we are offline is wrong: an old will, or another host of our name (state-message-delivered)."""
         if topic.node != self._host_id:
             return
         try:
-            said = json.loads(data)
-            online = bool(said["online"])
+            online = bool(json.loads(data)["online"])
         except (ValueError, TypeError, KeyError, RecursionError):
             yield Step("complaint", topic, cause="STATE that is no JSON object with online")
             return
         if not online:
             yield Step("say-online", topic)
 
-    def _payload(self, topic: Topic, payload: Payload, now: float) -> Iterator[Step]:
-        key = (topic.group, topic.node)
-        known = self._nodes.get(key)
+    def _payload(self, topic: Topic, payload: Payload, now: float, received: int) -> Iterator[Step]:
+        known = self._nodes.get(topic.key)
         if topic.kind == "NBIRTH":
-            yield from self._nbirth(topic, payload, known)
+            yield from self._nbirth(topic, payload, now, received)
         elif topic.kind == "NDEATH":
             yield from self._ndeath(topic, payload, known)
         elif known is None or not known.edge.online:
-            yield from self._rebirth(topic, self._know(key), now)
+            yield from self._rebirth(topic, self._know(topic.key), now)
         elif payload.seq is None or not 0 <= payload.seq <= 255:
             yield Step("complaint", topic, cause="no sequence number from 0 to 255")
         else:
-            for turn, told in known.order.take(payload.seq, (topic, payload), now):
-                yield from self._in_turn(turn, told, known, now)
+            for turn in known.order.take(payload.seq, (topic, payload, received), now):
+                yield from self._in_turn(*turn, known, now)
             if known.order.is_overdue(now):
                 yield from self._overdue(known, now)
 
-    def _know(self, key: tuple[str, str]) -> _Known:
+    def _know(self, key: Key) -> _Known:
         known = self._nodes.get(key)
         if known is None:
             if len(self._nodes) >= _MOST_NODES:
                 self._nodes.pop(next((k for k, n in self._nodes.items() if not n.edge.online), next(iter(self._nodes))))
-            known = self._nodes[key] = _Known(EdgeNode(), Order(_REORDER))
+            known = self._nodes[key] = _Known(EdgeNode(), Order(self._reorder))
         return known
 
-    def _nbirth(self, topic: Topic, payload: Payload, known: _Known | None) -> Iterator[Step]:
-        bd_seq = next((m.value for m in payload.metrics if m.name == "bdSeq"), None)
+    # --- births ---
+
+    def _nbirth(self, topic: Topic, payload: Payload, now: float, received: int) -> Iterator[Step]:
+        if self._is_ours(topic.key, payload):
+            return
+        bd_seq = _metric(payload, "bdSeq")
         if not isinstance(bd_seq, int):
             yield Step("complaint", topic, cause="NBIRTH without bdSeq")
             return
         if payload.seq is None or not 0 <= payload.seq <= 255:
             yield Step("complaint", topic, cause="NBIRTH without a sequence number")
             return
-        known = known or self._know((topic.group, topic.node))
-        gone = [part for part, born in known.edge.parts.items() if part and born.online]
+        known = self._know(topic.key)
+        if known.order.holds:
+            yield self._missed(topic, known)
+        same = known.edge.online and known.edge.bd_seq == bd_seq
+        before = [device for device, part in known.edge.parts.items() if part.online]
         changed = known.edge.birth("", payload.metrics)
         known.edge.bd_seq, known.edge.born_at = bd_seq, payload.timestamp
         known.order.born(payload.seq)
-        known.asked, known.pause = None, _REBIRTH_PAUSE
-        if gone:
-            yield Step("died", topic, parts=gone)
-        yield from self._born(topic, payload, changed)
+        known.wanted = False
+        known.unborn, known.unborn_until = {device for device in before if device} if same else set(), now + _REBORN
+        if before and not same:  # its death was never told
+            yield self._died(topic, known, before, None)
+        yield from self._born(topic, payload, known, changed, since_told=not same)
+        known.told = received
+
+    def _is_ours(self, key: Key, payload: Payload) -> bool:
+        ours = bool(self.own) and _metric(payload, MARK) == self.own
+        if ours:
+            self._ours.add(key)
+            self._nodes.pop(key, None)
+        else:
+            self._ours.discard(key)
+        return ours
 
     @staticmethod
-    def _born(topic: Topic, payload: Payload, changed: bool) -> Iterator[Step]:
+    def _born(topic: Topic, payload: Payload, known: _Known, changed: bool, *, since_told: bool) -> Iterator[Step]:
+        part = known.edge.parts[topic.device]
+        since, part.since = part.since, None
         if changed:
-            yield Step("described", topic)
+            yield Step("described", topic, part.removed)
+        if since_told:
+            yield Step("born", topic, since=since)
         yield Step("readings", topic, [(m.name, m) for m in payload.metrics if m.name], payload.timestamp)
+
+    def _dbirth(self, topic: Topic, payload: Payload, known: _Known) -> Iterator[Step]:
+        part = known.edge.parts.get(topic.device)
+        again = topic.device in known.unborn or (part is not None and part.online)
+        changed = known.edge.birth(topic.device, payload.metrics)
+        known.unborn.discard(topic.device)
+        yield from self._born(topic, payload, known, changed, since_told=not again)
+
+    # --- deaths ---
 
     def _ndeath(self, topic: Topic, payload: Payload, known: _Known | None) -> Iterator[Step]:
         """Only the death that belongs to the birth counts: the will of an older session may come late (bdSeq)."""
-        bd_seq = next((m.value for m in payload.metrics if m.name == "bdSeq"), None)
-        if known is None or not known.edge.online or bd_seq != known.edge.bd_seq:
+        if known is None or not known.edge.online or _metric(payload, "bdSeq") != known.edge.bd_seq:
             return
         known.order.expected = None
-        parts = list(known.edge.death(None))
-        if parts:
-            yield Step("died", topic, parts=parts)
+        parts = [*known.edge.death(None), *known.unborn]
+        known.unborn.clear()
+        yield self._died(topic, known, parts, None)
 
-    def _in_turn(self, topic: Topic, payload: Payload, known: _Known, now: float) -> Iterator[Step]:
+    @staticmethod
+    def _died(topic: Topic, known: _Known, parts: list[str], timestamp: int | None) -> Step:
+        for part in parts:
+            known.edge.parts[part].since = known.told
+        return Step("died", topic, parts=parts, timestamp=timestamp)
+
+    def forget_session(self) -> Iterator[tuple[Key, str, int]]:
+        """The session with the broker is over: all is offline until it is born again. Yields those that were dead already, with
+        the time (ns) from which on nothing was heard of them."""
+        for key, known in self._nodes.items():
+            list(known.edge.death(None))
+            known.order.expected = None
+            known.unborn.clear()
+            for device, part in known.edge.parts.items():
+                if part.since is not None:
+                    yield key, device, part.since
+                    part.since = None
+
+    # --- in turn ---
+
+    def _in_turn(self, topic: Topic, payload: Payload, received: int, known: _Known, now: float) -> Iterator[Step]:
         try:
             match topic.kind:
                 case "DBIRTH":
-                    yield from self._born(topic, payload, known.edge.birth(topic.device, payload.metrics))
+                    yield from self._dbirth(topic, payload, known)
                 case "DDEATH":
+                    known.unborn.discard(topic.device)
                     if parts := list(known.edge.death(topic.device)):
-                        yield Step("died", topic, parts=parts)
+                        yield self._died(topic, known, parts, payload.timestamp)
                 case _:
                     yield from self._data(topic, payload, known, now)
         except Unborn:
             yield from self._rebirth(topic, known, now)
         except Malformed as error:
             yield Step("complaint", topic, cause=str(error))
+        known.told = received
 
     def _data(self, topic: Topic, payload: Payload, known: _Known, now: float) -> Iterator[Step]:
         told: list[tuple[str, Metric]] = []
@@ -173,27 +222,46 @@ class Host:
                 yield from self._rebirth(topic, known, now)
             except Malformed as error:
                 yield Step("complaint", topic, cause=str(error))
+                name = metric.name or known.edge.name_of(topic.device, metric.alias)
+                yield Step("undecodable", topic, [(name, metric)])
         if told:
             yield Step("readings", topic, told, payload.timestamp)
 
+    # --- what is missing ---
+
     def _rebirth(self, topic: Topic, known: _Known, now: float) -> Iterator[Step]:
+        known.wanted = True
         if known.asked is not None:
             if now - known.asked < known.pause:
                 return
-            known.pause = min(2 * known.pause, _REBIRTH_PAUSE_MOST)
-        known.asked = now
+            known.pause = min(2 * known.pause, _REBIRTH_PAUSE_MOST) if now - known.asked < _REBIRTH_PAUSE_MOST else _REBIRTH_PAUSE
+        known.asked, known.wanted = now, False
         yield Step("rebirth", topic)
+
+    @staticmethod
+    def _missed(topic: Topic, known: _Known) -> Step:
+        return Step("missed", topic, since=known.told)
 
     def _overdue(self, known: _Known, now: float) -> Iterator[Step]:
         held = list(known.order.give_up())
         topic = held[0][0]
-        yield Step("missed", topic)
-        for turn, payload in held:
-            yield from self._in_turn(turn, payload, known, now)
+        yield self._missed(topic, known)
+        for turn in held:
+            yield from self._in_turn(*turn, known, now)
         yield from self._rebirth(topic, known, now)
 
     def tick(self, now: float) -> Iterator[Step]:
         """What became due by time alone."""
-        for known in self._nodes.values():
+        for (group, node), known in self._nodes.items():
+            topic = Topic("NDATA", group, node)
             if known.order.is_overdue(now):
                 yield from self._overdue(known, now)
+            if known.unborn and now >= known.unborn_until:
+                gone, known.unborn = sorted(known.unborn), set()
+                yield self._died(topic, known, gone, None)
+            if known.wanted:
+                yield from self._rebirth(topic, known, now)
+
+
+def _metric(payload: Payload, name: str) -> Any:
+    return next((metric.value for metric in payload.metrics if metric.name == name), None)

@@ -4,7 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["DataSet", "Metric", "Payload", "Template"]
+__all__ = ["DataSet", "Malformed", "Metric", "Payload", "Template"]
+
+
+class Malformed(ValueError):
+    """Not a Sparkplug payload; the cause in a few words, the same words for the same kind of fault."""
 
 
 @dataclass(slots=True)

@@ -45,6 +45,11 @@ class Order(Generic[T]):
         if not self._held:
             self._since = None
 
+    @property
+    def holds(self) -> bool:
+        """Messages wait for a missing one."""
+        return bool(self._held)
+
     def is_overdue(self, now: float) -> bool:
         """A message is missing, and was waited for long enough."""
         return self._since is not None and (now - self._since >= self._patience or len(self._held) >= MOST_HELD)

@@ -20,6 +20,11 @@ class Topic:
     device: str = ""
 
     @property
+    def key(self) -> tuple[str, str]:
+        """The edge node's descriptor: group and node."""
+        return self.group, self.node
+
+    @property
     def text(self) -> str:
         return f"spBv1.0/{self.group}/{self.kind}/{self.node}" + (f"/{self.device}" if self.device else "")
 

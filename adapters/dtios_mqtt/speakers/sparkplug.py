@@ -3,59 +3,57 @@
 import json
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar, Final
-from uuid import UUID
+from typing import ClassVar
 
 import anyio
 
 from dtios.mapping.facts import Node, NodeKind, ReferenceKind
 from dtios.model.gap import GapCause
-from dtios.model.status import BAD_NO_COMMUNICATION, status_code
-from dtios.model.values import NO_TIME, DateTime, QualifiedName, Record
+from dtios.model.status import BAD_NO_COMMUNICATION
+from dtios.model.values import QualifiedName
 from dtios.sdk.adapter import LastCheck, Loss, Write
-from dtios.sdk.errors import OutcomeUnknown, RefusedError
 from dtios_mqtt.image import Reading
 from dtios_mqtt.session.messages import Incoming, Outgoing, Will
-from dtios_mqtt.sparkplug.addresses import address_of
-from dtios_mqtt.sparkplug.datatypes import DATETIME
+from dtios_mqtt.sparkplug.addresses import address_of, device_address
+from dtios_mqtt.sparkplug.commanding import Commanding, ask_for_birth
 from dtios_mqtt.sparkplug.describing import NAMESPACE, edge_node, points_of
-from dtios_mqtt.sparkplug.encoding import encode
-from dtios_mqtt.sparkplug.host import Host, Step
-from dtios_mqtt.sparkplug.metric import DataSet, Metric, Payload
+from dtios_mqtt.sparkplug.host import Host
+from dtios_mqtt.sparkplug.metric import Metric
+from dtios_mqtt.sparkplug.step import Step
 from dtios_mqtt.sparkplug.topics import EVERYTHING, Topic, parse_topic, state_topic
+from dtios_mqtt.sparkplug.values import nanoseconds, readings
 from dtios_mqtt.speakers.speaker import Place, Speaker
 
 __all__ = ["SparkplugSpeaker"]
 
-_NULL: Final = status_code("BadNoData")
-_STALE: Final = status_code("UncertainLastUsableValue")
-_BAD_QUALITY: Final = status_code("BadSensorFailure")
-_OFFLINE: Final = status_code("BadNotConnected")
-_UUID: Final = 15
+_UNHEARD = "it was not born since the broker was connected"
+_DEAD = "its edge node says that it is dead"
 
 
 class SparkplugSpeaker(Speaker):
-    """`host_id` names our STATE topic; `timeout` seconds is how long a command's metric may take to come back."""
+    """`host_id` names our STATE topic; `timeout` seconds is how long a command's metric may take to come back, `reorder` how long
+    a missing message is waited for."""
 
     scheme: ClassVar[str] = "spb"
+    namespace: ClassVar[str] = NAMESPACE
     own_session: ClassVar[bool] = True
 
-    def __init__(self, host_id: str, timeout: float) -> None:
+    def __init__(self, host_id: str, timeout: float, reorder: float = 2.0) -> None:
         super().__init__()
         self._state = state_topic(host_id)
-        self._host = Host(host_id)
-        self._timeout = timeout
-        self._born = b""
-        self._awaited: dict[str, list[tuple[Any, anyio.Event]]] = {}
+        self._host = Host(host_id, reorder)
+        self._commanding = Commanding(self._host, timeout)
+        self._said = 0
+        self._turn = anyio.Lock()
         self._drawn: dict[tuple[str, str], tuple[tuple[int, ...], Node]] = {}
 
     # --- life (message-flow-phid-sparkplug-*) ---
 
     def will(self) -> Will:
-        """STATE offline, with the timestamp that the online message of this session will have."""
-        now = time.time_ns() // 1_000_000
-        self._born = _state(True, now)
-        return Will(self._state, _state(False, now), qos=1, retain=True)
+        """STATE offline, with the timestamp that the online message of this session will have; later than any before it, or
+        edge nodes would not believe it."""
+        self._said = max(time.time_ns() // 1_000_000, self._said + 1)
+        return Will(self._state, _state(False, self._said), qos=1, retain=True)
 
     @property
     def filters(self) -> Sequence[tuple[str, int]]:
@@ -64,22 +62,27 @@ class SparkplugSpeaker(Speaker):
     async def begin(self, place: Place) -> None:
         """The subscriptions stand: now STATE says that we are here, and known edge nodes are asked for their births."""
         await super().begin(place)
-        await place.client.hand_over(Outgoing(self._state, self._born, qos=1, retain=True))
-        for group, node in self._host.nodes:
-            self._ask_for_birth(Topic("NBIRTH", group, node))
+        self._turn = anyio.Lock()
+        self._host.own = place.instance
+        await self._say_online()
+        for (group, node), edge in self._host.nodes.items():
+            place.sink.presence([at for device in edge.parts for at in _places(group, node, device)], _UNHEARD)
+            ask_for_birth(place.client, group, node)
+
+    async def _say_online(self) -> None:
+        await self.place.client.hand_over(Outgoing(self._state, _state(True, self._said), qos=1, retain=True))
 
     async def end(self) -> None:
-        now = time.time_ns() // 1_000_000
-        await self.place.client.hand_over(Outgoing(self._state, _state(False, now), qos=1, retain=True))
+        """STATE offline, with the time of now (host-topic-phid-death-payload-timestamp-disconnect-clean)."""
+        self._said = max(time.time_ns() // 1_000_000, self._said)
+        await self.place.client.hand_over(Outgoing(self._state, _state(False, self._said), qos=1, retain=True))
 
     def lost(self) -> None:
         """Births of this session say nothing of the next one; what was described stays described."""
-        for edge in self._host.nodes.values():
-            list(edge.death(None))
-        for waiting in self._awaited.values():
-            for _, event in waiting:
-                event.set()
-        self._awaited.clear()
+        for (group, node), device, since in self._host.forget_session():
+            if self._place is not None:
+                self._miss(Topic("NDATA", group, node, device), [device], GapCause.CONNECTION_LOST, since)
+        self._commanding.lost()
         super().lost()
 
     # --- up ---
@@ -94,11 +97,15 @@ class SparkplugSpeaker(Speaker):
         if message.retain and topic.kind != "STATE":
             self._complain(_machine(topic), "retained", message)  # only STATE may be (payloads-*-retain)
             return True
-        await self._carry_out(self._host.take(topic, message.payload, time.monotonic()), message)
+        async with self._turn:
+            await self._carry_out(list(self._host.take(topic, message.payload, time.monotonic(), message.received)), message)
         return True
 
     async def tick(self) -> None:
-        await self._carry_out(self._host.tick(time.monotonic()), None)
+        if self._turn.locked():  # a slow consumer holds a message up: what is due can wait
+            return
+        async with self._turn:
+            await self._carry_out(list(self._host.tick(time.monotonic())), None)
 
     async def _carry_out(self, steps: Iterable[Step], message: Incoming | None) -> None:
         place = self.place
@@ -109,17 +116,21 @@ class SparkplugSpeaker(Speaker):
                 case "readings":
                     await self._tell(topic, step, received)
                 case "described":
-                    self._know(topic)
-                    place.sink.changed()
+                    await self._describe(topic, step, received)
+                case "born":
+                    self._be_born(topic, step)
                 case "died":
-                    await self._die(topic, step.parts, received)
+                    await self._die(topic, step, received)
                 case "missed":
-                    gone = [a for part in self._host.nodes[topic.group, topic.node].parts for a in self._addresses(topic, part)]
-                    place.sink.lost(Loss(GapCause.MESSAGE_MISSED, place.image.handles(gone)))
+                    edge = self._host.edge(*topic.key)
+                    self._miss(topic, [] if edge is None else list(edge.parts), GapCause.MESSAGE_MISSED, step.since)
+                case "undecodable":
+                    gone = [at for name, _ in step.metrics for at in self._points(topic, topic.device, name)]
+                    place.sink.lost(Loss(GapCause.UNDECODABLE, place.image.handles(gone)))
                 case "rebirth":
-                    self._ask_for_birth(topic)
+                    ask_for_birth(place.client, topic.group, topic.node)
                 case "say-online":
-                    place.client.hand_over(Outgoing(self._state, self._born, qos=1, retain=True))
+                    place.client.hand_over(Outgoing(self._state, _state(True, self._said), qos=1, retain=True))
                 case "complaint":
                     self._complain(_machine(topic), step.cause, message)
 
@@ -128,42 +139,54 @@ class SparkplugSpeaker(Speaker):
         self.place.complaints.add(machine, cause, topic, payload, time_)
 
     async def _tell(self, topic: Topic, step: Step, received: int) -> None:
-        readings: list[Reading] = []
+        told: list[Reading] = []
         for name, metric in step.metrics:
             if metric.is_historical:
                 continue  # it lies in the Gap that its outage left; the present value is not of then
-            address = address_of(topic.group, topic.node, topic.device, name)
             metric.name = name
-            for _, leaf, point in points_of(metric, address):
-                readings.append(_reading(point, leaf, metric.timestamp or step.timestamp))
-        await self.place.image.tell(readings, received)
-        for address, value, _, _ in readings:
-            for wanted, event in self._awaited.get(address, ()):
-                if wanted == value:
-                    event.set()
+            told += readings(metric, address_of(topic.group, topic.node, topic.device, name), step.timestamp)
+        await self.place.image.tell(told, received)
+        self._commanding.heard(told)
 
-    async def _die(self, topic: Topic, parts: Sequence[str], received: int) -> None:
-        addresses = [address for part in parts for address in self._addresses(topic, part)]
-        image = self.place.image
-        await image.lose(addresses, BAD_NO_COMMUNICATION, received)
-        self.place.sink.lost(Loss(GapCause.CONNECTION_LOST, image.handles(addresses)))
+    async def _describe(self, topic: Topic, step: Step, received: int) -> None:
+        gone = [
+            point
+            for name, metric in step.metrics
+            for _, _, point in points_of(metric, address_of(topic.group, topic.node, topic.device, name))
+        ]
+        self.place.image.know(self._addresses(topic, topic.device))
+        if gone:
+            await self.place.image.forget(gone, received)
+        self.place.learned()
+
+    def _be_born(self, topic: Topic, step: Step) -> None:
+        if step.since is not None:
+            self._miss(topic, [topic.device], GapCause.CONNECTION_LOST, step.since)
+        self.place.sink.presence(_places(topic.group, topic.node, topic.device), "")
+
+    async def _die(self, topic: Topic, step: Step, received: int) -> None:
+        """By a DDEATH at its timestamp, by an NDEATH now (operational-behavior-edge-node-termination-host-action-*)."""
+        addresses = [address for part in step.parts for address in self._addresses(topic, part)]
+        self.place.sink.presence([at for part in step.parts for at in _places(topic.group, topic.node, part)], _DEAD)
+        await self.place.image.lose(addresses, BAD_NO_COMMUNICATION, received, nanoseconds(step.timestamp))
+
+    def _miss(self, topic: Topic, parts: Sequence[str], cause: GapCause, since: int | None) -> None:
+        place = self.place
+        handles = place.image.handles([address for part in parts for address in self._addresses(topic, part)])
+        if handles:
+            place.sink.lost(Loss(cause, handles, since=since))
 
     def _addresses(self, topic: Topic, device: str) -> list[str]:
-        metrics = self._host.nodes[topic.group, topic.node].parts[device].metrics
-        return [
-            point
-            for name, metric in metrics.items()
-            for _, _, point in points_of(metric, address_of(topic.group, topic.node, device, name))
-        ]
+        edge = self._host.edge(*topic.key)
+        names = () if edge is None or device not in edge.parts else edge.parts[device].metrics
+        return [point for name in names for point in self._points(topic, device, name)]
 
-    def _know(self, topic: Topic) -> None:
-        self.place.image.know(self._addresses(topic, topic.device))
-
-    def _ask_for_birth(self, topic: Topic) -> None:
-        """NCMD Node Control/Rebirth (operational-behavior-data-commands-rebirth-*)."""
-        metric = Metric("Node Control/Rebirth", timestamp=time.time_ns() // 1_000_000, datatype=11, value=True)
-        payload = encode(Payload(metric.timestamp, None, [metric]))
-        self.place.client.hand_over(Outgoing(Topic("NCMD", topic.group, topic.node).text, payload))
+    def _points(self, topic: Topic, device: str, name: str) -> list[str]:
+        edge = self._host.edge(*topic.key)
+        part = None if edge is None else edge.parts.get(device)
+        metric: Metric | None = None if part is None else part.metrics.get(name)
+        address = address_of(topic.group, topic.node, device, name)
+        return [] if metric is None else [point for _, _, point in points_of(metric, address)]
 
     # --- what is there ---
 
@@ -187,38 +210,14 @@ class SparkplugSpeaker(Speaker):
 
     async def write(self, write: Write, last_check: LastCheck) -> int:
         """NCMD or DCMD, confirmed by the metric that comes back with the value. OutcomeUnknown when it does not."""
-        topic, name = self._target(write.address)
-        edge = self._host.nodes.get((topic.group, topic.node))
-        part = None if edge is None else edge.parts.get(topic.device)
-        metric = None if part is None else part.metrics.get(name)
-        if edge is None or part is None or metric is None or not part.online:
-            return _OFFLINE
-        value, shown = _wire(write.value), _canonical(write.value)
-        now = time.time_ns() // 1_000_000
-        sent = Metric("" if metric.alias is not None else name, metric.alias, now, metric.datatype, value)
-        try:
-            payload = encode(Payload(now, None, [sent]))
-        except (ValueError, TypeError) as error:
-            raise RefusedError(f"the value does not fit ({error})", where=write.address) from error
-        event = anyio.Event()
-        awaited = self._awaited.setdefault(write.address, [])
-        awaited.append((shown, event))
-        try:
-            self.place.client.hand_over(Outgoing(topic.text, payload, expiry=self._timeout), last_check)
-            with anyio.move_on_after(self._timeout):
-                await event.wait()
-        finally:
-            awaited.remove((shown, event))
-        if not event.is_set() or self._place is None:
-            raise OutcomeUnknown(
-                f"the metric did not come back with the value within {self._timeout:g} s", where=write.address,
-                mend="look at the machine before you repeat it",
-            )  # fmt: skip
-        return 0
+        place = self.place
+        return await self._commanding.write(write, last_check, place.client, place.image)
 
-    def _target(self, address: str) -> tuple[Topic, str]:
-        group, node, device, name = address.removeprefix("spb:").split("/", 3)
-        return Topic("DCMD" if device else "NCMD", group, node, device), name
+
+def _places(group: str, node: str, device: str) -> list[str]:
+    """The nodes that are away when this part is: with the edge node also the folder it stands in."""
+    here = device_address(group, node, device)
+    return [here] if device else [here, here.removesuffix("/")]
 
 
 def _state(online: bool, timestamp: int) -> bytes:
@@ -227,40 +226,3 @@ def _state(online: bool, timestamp: int) -> bytes:
 
 def _machine(topic: Topic) -> str:
     return "/".join(filter(None, (topic.group, topic.node, topic.device)))
-
-
-def _reading(address: str, metric: Metric, timestamp: int | None) -> Reading:
-    source = NO_TIME if timestamp is None or not 0 <= timestamp < 2**53 else timestamp * 1_000_000
-    if metric.is_null or metric.value is None:
-        return (address, None, _NULL, source)
-    match metric.properties.get("Quality"):
-        case 0:
-            return (address, None, _BAD_QUALITY, source)
-        case 500:
-            return (address, _canonical_metric(metric), _STALE, source)
-        case _:
-            return (address, _canonical_metric(metric), 0, source)
-
-
-def _canonical_metric(metric: Metric) -> Any:
-    value = metric.value
-    if isinstance(value, DataSet):
-        return [Record("DataSet", dict(zip(value.columns, row, strict=True))) for row in value.rows]
-    if metric.datatype == DATETIME and isinstance(value, int):
-        return DateTime(value * 1_000_000)
-    if metric.datatype == _UUID and isinstance(value, str):
-        try:
-            return UUID(value)
-        except ValueError:
-            return value
-    return value
-
-
-def _wire(value: Any) -> Any:
-    if isinstance(value, DateTime):
-        return int(value) // 1_000_000
-    return str(value) if isinstance(value, UUID) else value
-
-
-def _canonical(value: Any) -> Any:
-    return DateTime(int(value) // 1_000_000 * 1_000_000) if isinstance(value, DateTime) else value

@@ -1,7 +1,7 @@
 """What every way of speaking over MQTT is: from messages to nodes and values, and from writes to messages."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -25,6 +25,14 @@ class Place:
     image: ProcessImage
     sink: Sink
     complaints: Complaints
+    instance: str = ""
+    """The id of this runtime, as it marks what it publishes itself."""
+    news: Callable[[], None] = lambda: None
+
+    def learned(self) -> None:
+        """A machine made itself known, or is another than it was."""
+        self.news()
+        self.sink.changed()
 
 
 class Speaker(ABC):
@@ -35,6 +43,8 @@ class Speaker(ABC):
 
     scheme: ClassVar[str]
     """Addresses of its points begin with `SCHEME:`."""
+    namespace: ClassVar[str] = ""
+    """The URI of the names it gives."""
     own_session: ClassVar[bool] = False
     """It wants an MQTT session of its own, with its own will."""
 

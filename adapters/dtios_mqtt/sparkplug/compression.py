@@ -1,0 +1,30 @@
+"""Compressed payloads, as the Eclipse Tahu family sends them: a payload whose body is another payload, by DEFLATE or GZIP."""
+
+import zlib
+from typing import Any, Final
+
+from dtios_mqtt.sparkplug.metric import Malformed
+
+__all__ = ["COMPRESSED", "inflated"]
+
+COMPRESSED: Final = "SPBV1.0_COMPRESSED"
+"""The uuid of a payload that holds another one."""
+_MOST: Final = 16 * 2**20
+"""Bytes that a body may grow to: a few kilobytes could fill the memory."""
+_WINDOWS: Final = {"DEFLATE": zlib.MAX_WBITS, "GZIP": 16 + zlib.MAX_WBITS}
+
+
+def inflated(message: Any) -> bytes:
+    """The payload inside. Raises Malformed."""
+    said = next((metric.string_value for metric in message.metrics if metric.name == "algorithm"), "DEFLATE")
+    window = _WINDOWS.get(said.upper())
+    if window is None:
+        raise Malformed("compressed in a way that is not known")
+    inflater = zlib.decompressobj(window)
+    try:
+        data = inflater.decompress(message.body, _MOST)
+    except zlib.error as error:
+        raise Malformed("compressed data that is damaged") from error
+    if not inflater.eof:
+        raise Malformed("compressed data that is cut off or grows too large")
+    return data

@@ -1,0 +1,34 @@
+"""The mark on edge nodes that a runtime publishes itself: its own host leaves them out, and sees those of other runtimes."""
+
+import os
+import uuid
+from pathlib import Path
+from typing import Final
+
+__all__ = ["MARK", "instance_id"]
+
+MARK: Final = "Properties/DTI-OS Runtime"
+"""A String metric in NBIRTH: the publishing runtime's `instance_id`."""
+
+
+def instance_id(home: Path) -> str:
+    """This runtime's id, made when it is asked for first and kept in the state directory (`home`). Does file I/O; raises OSError."""
+    path = home / "instance"
+    try:
+        return _read(path)
+    except FileNotFoundError:
+        home.mkdir(parents=True, exist_ok=True)
+    made = f"{uuid.uuid4()}"
+    beside = path.with_name(f".{path.name}-{made}")
+    beside.write_text(made, "ascii")
+    try:
+        os.link(beside, path)  # whoever comes first
+    except FileExistsError:
+        return _read(path)
+    finally:
+        beside.unlink()
+    return made
+
+
+def _read(path: Path) -> str:
+    return path.read_text("ascii", errors="replace").strip()

@@ -1,0 +1,74 @@
+"""Metrics as readings, and values as metrics."""
+
+import struct
+from collections.abc import Iterator
+from typing import Any, Final
+from uuid import UUID
+
+from dtios.model.status import status_code
+from dtios.model.values import NO_TIME, DateTime, Record
+from dtios_mqtt.image import Reading
+from dtios_mqtt.sparkplug.datatypes import DATETIME
+from dtios_mqtt.sparkplug.describing import points_of
+from dtios_mqtt.sparkplug.metric import DataSet, Metric
+
+__all__ = ["nanoseconds", "readings", "said", "wire"]
+
+_NULL: Final = status_code("BadNoData")
+_STALE: Final = status_code("UncertainLastUsableValue")
+_BAD_QUALITY: Final = status_code("BadSensorFailure")
+_FLOAT: Final = 9
+_UUID: Final = 15
+
+
+def readings(metric: Metric, address: str, timestamp: int | None) -> Iterator[Reading]:
+    """Of a metric, or of each member of a template that is told. `timestamp` (ms) is the payload's."""
+    for _, leaf, point in points_of(metric, address):
+        yield _reading(point, leaf, nanoseconds(leaf.timestamp or metric.timestamp or timestamp))
+
+
+def _reading(address: str, metric: Metric, source: int) -> Reading:
+    if metric.is_null or metric.value is None:
+        return (address, None, _NULL, source)
+    match metric.properties.get("Quality"):  # 0 BAD, 192 GOOD, 500 STALE (payloads-propertyset-quality-value-value)
+        case 0:
+            return (address, None, _BAD_QUALITY, source)
+        case 500:
+            return (address, _value(metric), _STALE, source)
+        case _:
+            return (address, _value(metric), 0, source)
+
+
+def nanoseconds(timestamp: int | None) -> int:
+    """Of milliseconds UTC; NO_TIME for what cannot be one."""
+    return NO_TIME if timestamp is None or not 0 <= timestamp < 2**43 else timestamp * 1_000_000
+
+
+def _value(metric: Metric) -> Any:
+    value = metric.value
+    if isinstance(value, DataSet):
+        return [Record("DataSet", dict(zip(value.columns, row, strict=True))) for row in value.rows]
+    if metric.datatype == DATETIME and isinstance(value, int):
+        return DateTime(value * 1_000_000)
+    if metric.datatype == _UUID and isinstance(value, str):
+        try:
+            return UUID(value)
+        except ValueError:
+            return value
+    return value
+
+
+def wire(value: Any) -> Any:
+    """As it goes into a metric."""
+    if isinstance(value, DateTime):
+        return int(value) // 1_000_000
+    return str(value) if isinstance(value, UUID) else value
+
+
+def said(value: Any, datatype: int) -> Any:
+    """What a machine that takes this value says it has: of its metric's precision. Raises OverflowError."""
+    if isinstance(value, DateTime):
+        return DateTime(int(value) // 1_000_000 * 1_000_000)
+    if datatype == _FLOAT and isinstance(value, int | float):
+        return struct.unpack("<f", struct.pack("<f", value))[0]
+    return value
