@@ -69,7 +69,9 @@ class _Description:
             tuple(self._notes),
         )
         addresses = frozenset(entry.node.address for entry in self._layout)
-        return MappedMachine(machine, self._wiring, self._mapped, state, unit_mode, self._results(), addresses)
+        results = self._results()
+        root = self._found.node.address
+        return MappedMachine(machine, self._wiring, self._mapped, state, unit_mode, results, addresses, root)
 
     # --- signals -------------------------------------------------------------------------------------------------------------
 

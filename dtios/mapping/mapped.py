@@ -77,7 +77,8 @@ class StatePoint:
 
 @dataclass(frozen=True, slots=True)
 class MappedMachine:
-    """Description and wiring, keyed by the description's paths. `addresses` are those of all its nodes, signals or not."""
+    """Description and wiring, keyed by the description's paths. `addresses` are those of all its nodes, signals or not; `root` is
+    its own."""
 
     machine: Machine
     signals: dict[str, MappedSignal]
@@ -86,3 +87,4 @@ class MappedMachine:
     unit_mode: StatePoint | None = None
     results: tuple[ResultSource, ...] = ()
     addresses: frozenset[str] = frozenset()
+    root: str = ""

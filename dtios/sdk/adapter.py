@@ -207,7 +207,7 @@ class Sink(Protocol):
 
     def presence(self, addresses: Sequence[str], detail: str) -> None:
         """The machines whose own nodes these are cannot be reached though the session stands, and why; `detail` empty: they can
-        (again). What was said holds for this session. Values are not touched by it."""
+        (again). What was said holds until something else is said, through sessions too. Values are not touched by it."""
         ...
 
 

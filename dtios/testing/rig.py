@@ -2,7 +2,7 @@
 
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -137,6 +137,7 @@ class Recorder:
         self.clocks: list[tuple[int, int]] = []
         self.refreshed = 0
         self.changes = 0
+        self.absent: set[str] = set()
         self.open = anyio.Event()
         self.open.set()
         self.inside = 0
@@ -169,6 +170,11 @@ class Recorder:
 
     def changed(self) -> None:
         self.changes += 1
+
+    def presence(self, addresses: Sequence[str], detail: str) -> None:
+        self.absent.difference_update(addresses)
+        self.absent.update(addresses if detail else ())
+        self._changed.set()
         self._changed.set()
 
     def alive(self) -> None:

@@ -1,5 +1,5 @@
 // A Sparkplug B edge node with devices, on a third party's client: node sparkplug.mjs --broker URL [--group G] [--node N] [--devices 1]
-// [--log FILE] [--with-parent]. Prints one JSON line when it was born first. Its log holds what it sent and what it was commanded.
+// [--compress DEFLATE|GZIP] [--beat MS: data of the node itself, again and again] [--log FILE] [--with-parent]. Prints one JSON line when it was born first. Its log holds what it sent and what it was commanded.
 // stdin, a JSON object a line: {"do": "data", "device": "Press1", "metrics": [...]}, "birth", "death" (of a device), "stop".
 import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
@@ -9,7 +9,8 @@ import { commandLog } from "./log.mjs";
 const { values: options } = parseArgs({
   options: {
     broker: { type: "string" }, group: { type: "string", default: "Plant" }, node: { type: "string", default: "Edge1" },
-    devices: { type: "string", default: "1" }, log: { type: "string" }, "with-parent": { type: "boolean", default: false },
+    devices: { type: "string", default: "1" }, log: { type: "string" }, compress: { type: "string" }, beat: { type: "string" },
+    "with-parent": { type: "boolean", default: false },
   },
 });
 const log = commandLog(options.log);
@@ -48,10 +49,11 @@ function deviceMetrics(name) {
   ];
 }
 
+const packed = options.compress ? { compress: true, algorithm: options.compress } : undefined;
 let born = false;
 function birth() {
-  client.publishNodeBirth({ timestamp: now(), metrics: [metric("Node Control/Rebirth", "Boolean", false), metric("Temperature", "Float", 21.5)] });
-  for (const name of devices) client.publishDeviceBirth(name, { timestamp: now(), metrics: deviceMetrics(name) });
+  client.publishNodeBirth({ timestamp: now(), metrics: [metric("Node Control/Rebirth", "Boolean", false), metric("Temperature", "Float", 21.5)] }, packed);
+  for (const name of devices) client.publishDeviceBirth(name, { timestamp: now(), metrics: deviceMetrics(name) }, packed);
   log("birth", []);
   if (!born) process.stdout.write(JSON.stringify({ endpoint: options.broker }) + "\n");
   born = true;
@@ -60,8 +62,8 @@ function birth() {
 function data(device, metrics) {
   for (const one of metrics) values.get(device)?.set(one.name, one.value);
   const payload = { timestamp: now(), metrics: metrics.map((one) => ({ timestamp: now(), ...one })) };
-  if (device) client.publishDeviceData(device, payload);
-  else client.publishNodeData(payload);
+  if (device) client.publishDeviceData(device, payload, packed);
+  else client.publishNodeData(payload, packed);
   log("data", metrics, { device });
 }
 
@@ -74,6 +76,8 @@ client.on("dcmd", (device, payload) => {
   log("dcmd", payload.metrics ?? [], { device });
   data(device, payload.metrics.map(({ name, type, value }) => ({ name, type, value })));
 });
+
+if (options.beat) setInterval(() => born && client.publishNodeData({ timestamp: now(), metrics: [metric("Temperature", "Float", 21.5)] }, packed), Number(options.beat));
 
 const lines = createInterface({ input: process.stdin });
 lines.on("line", (line) => {

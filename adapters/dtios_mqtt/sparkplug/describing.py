@@ -31,7 +31,7 @@ def edge_node(group: str, name: str, edge: EdgeNode) -> Node:
                 device_address(group, name, device),
                 QualifiedName(NAMESPACE, device or name),
                 NodeKind.OBJECT,
-                _types("Device" if device else "EdgeNode"),
+                (*_types("Device" if device else "EdgeNode"), *_types("Machine")),
             )
             _fill(made, group, name, device, metrics)
             folder.children.append((ReferenceKind.COMPONENT, made))

@@ -12,7 +12,7 @@ MARK: Final = "Properties/DTI-OS Runtime"
 
 
 def instance_id(home: Path) -> str:
-    """This runtime's id, made when it is asked for first and kept in the state directory (`home`). Does file I/O; raises OSError."""
+    """This runtime's id, made when first asked for and kept in the state directory (`home`). File I/O; raises OSError."""
     path = home / "instance"
     try:
         return _read(path)

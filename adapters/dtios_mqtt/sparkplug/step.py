@@ -17,10 +17,10 @@ Kind = Literal[
 class Step:
     """One consequence; several are carried out in order. `timestamp` in ms as on the wire, `since` in ns by our clock.
 
-    readings: `metrics` of one device, by name. described: what is there has changed, and `metrics` are gone. born: the part `topic.device` is there
-    (again); dead since `since`. died: these `parts` (device names, "" the node) are offline. missed: values of the whole node are
-    lost since `since`. undecodable: a value of each of `metrics` is lost. rebirth: ask the node for one. say-online: our STATE
-    was overwritten. complaint: `cause` in few words.
+    readings: `metrics` of one device, by name. described: what is there has changed, and `metrics` are gone. born: the part
+    `topic.device` is there (again); it was dead since `since`. died: these `parts` (device names, "" the node) are offline.
+    missed: values of the whole node are lost since `since`. undecodable: a value of each of `metrics` is lost. rebirth: ask the
+    node for one. say-online: our STATE was overwritten. complaint: `cause` in few words.
     """
 
     kind: Kind

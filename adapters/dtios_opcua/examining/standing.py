@@ -72,6 +72,9 @@ class Ear(Sink):
     def changed(self) -> None:
         return
 
+    def presence(self, addresses: Sequence[str], detail: str) -> None:
+        return
+
 
 async def stand(
     report: Report, connection: Connection, ear: Ear, limits: Limits, interval: float, known: BrowseFacts | None

@@ -50,7 +50,7 @@ class ConditionCommands:
         )  # fmt: skip
         try:
             _check_duration(wanted, machine.name)
-            machine.link.session()
+            machine.check_reachable()
             found = self._board.find(machine, wanted.condition)
         except DtiosError as refusal:
             await self._gate.refuse(asked, refusal)

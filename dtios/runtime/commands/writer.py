@@ -50,7 +50,7 @@ class SignalWriter:
             if not signal.access.writable:
                 raise RefusedError("the machine does not let this user write it", where=where, mend="choose a writable signal")
             wire = self._wire(machine, path, value, where)
-            machine.link.session()
+            machine.check_reachable()
         except DtiosError as refusal:
             await self._gate.refuse(asked, refusal)
             raise

@@ -109,7 +109,7 @@ class JobRunner:
             None if deadline is None else self._clock.monotonic() + deadline, lease, f"start {job}",
         )  # fmt: skip
         self._check_free(machine, skill)
-        machine.link.session()
+        machine.check_reachable()
         permit = await self._gate.admit(asked)
         now = self._clock.now()
         view = JobView(

@@ -16,7 +16,7 @@ from dtios.sdk.codec import pack, pack_value, unpack_value
 
 __all__ = ["FORM", "decode_facts", "encode_facts"]
 
-FORM: Final = 1
+FORM: Final = 2
 """Counts up with every change of this form or of what it holds: older files are read no more."""
 
 _KINDS: Final = tuple(NodeKind)
@@ -53,6 +53,7 @@ class _Facts(msgspec.Struct, array_like=True):
     value_types: list[ValueType]
     units: list[Unit]
     nodes: list[_Node]
+    complete: bool
 
 
 class _Table(Generic[T]):
@@ -107,7 +108,7 @@ def encode_facts(facts: BrowseFacts) -> bytes:
         for node in nodes
     ]
     tables = (names.values, lists.values, types.values, units.values)
-    return pack(_Facts(facts.endpoint, tuple(facts.namespaces), list(facts.notes), *tables, formed))
+    return pack(_Facts(facts.endpoint, tuple(facts.namespaces), list(facts.notes), *tables, formed, facts.complete))
 
 
 _decoder = msgspec.msgpack.Decoder(_Facts, ext_hook=unpack_value)
@@ -142,4 +143,4 @@ def decode_facts(data: bytes) -> BrowseFacts:
     for node, one in zip(nodes, formed.nodes, strict=True):
         pairs = zip(one.children[::2], one.children[1::2], strict=True)
         node.children = [(_REFERENCES[how], nodes[number]) for how, number in pairs]
-    return BrowseFacts(formed.endpoint, nodes[0], formed.namespaces, formed.notes)
+    return BrowseFacts(formed.endpoint, nodes[0], formed.namespaces, formed.notes, formed.complete)

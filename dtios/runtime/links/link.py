@@ -1,7 +1,7 @@
 """One supervised connection: connect, describe, subscribe, notice the loss, and again, for ever."""
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final, Literal
 
@@ -16,9 +16,10 @@ from dtios.model.condition import Condition
 from dtios.model.errors import ConfigurationError, CredentialsError, DtiosError, TemporaryError
 from dtios.model.event import Event
 from dtios.model.gap import Gap, GapCause
-from dtios.model.status import BAD_NO_COMMUNICATION
+from dtios.model.status import BAD_NO_COMMUNICATION, BAD_WAITING_FOR_INITIAL_DATA
 from dtios.model.values import DataValue
 from dtios.runtime.data.router import Router
+from dtios.runtime.links.absences import Absences
 from dtios.runtime.links.backoff import Backoff
 from dtios.runtime.links.cache import FactsCache
 from dtios.runtime.links.description import Description
@@ -94,6 +95,7 @@ class Link:
         self._changed = anyio.Event()
         self._hurry = anyio.Event()
         self._listeners: dict[Callable[[], None], None] = {}
+        self.absences = Absences()
         self.words = anyio.Lock()
         """Held while a word of bits is read, changed and written."""
         self.holders: Counter[str] = Counter()
@@ -283,7 +285,7 @@ class Link:
     async def deliver(self, batch: Batch) -> None:
         self.alive()
         if self._outage:
-            self._end_outage(batch.handles, batch.receive_time)
+            self._end_outage(_heard(batch), batch.receive_time)
         if self.points.notice(batch):
             self.description.doubt()
         await self._router.deliver(batch)
@@ -342,6 +344,9 @@ class Link:
         self.alive()
         self.description.doubt()
 
+    def presence(self, addresses: Sequence[str], detail: str) -> None:
+        self.absences.tell(addresses, detail)
+
     # --- signals ---
 
     def last(self, handle: int) -> DataValue | None:
@@ -381,6 +386,12 @@ class Link:
 
     async def call(self, call: Call, last_check: LastCheck) -> list[Any]:
         return await self.session().call(call, last_check)
+
+
+def _heard(batch: Batch) -> Iterator[int]:
+    """The points of which something was heard: one that still waits for its first value is not back."""
+    rows = zip(batch.handles, batch.statuses, strict=True)
+    return (handle for handle, status in rows if status != BAD_WAITING_FOR_INITIAL_DATA)
 
 
 def first_error(raised: BaseException) -> DtiosError | None:

@@ -38,6 +38,8 @@ class LiveMachine:
         self.configured = False
         """Whether dtios.yaml names it."""
         self.present = True
+        self.awaited = ""
+        """Why it is not described though its link is online."""
         self.mapped = mapped
         self._handles: dict[str, int] = {}
         self.describe(mapped)
@@ -81,7 +83,7 @@ class LiveMachine:
     def check_described(self) -> None:
         """Raises TemporaryError for a machine that was never reached: nothing can be said of what it has."""
         if not self.described:
-            why = f": {self.link.error.message}" if self.link.error is not None else ""
+            why = f": {self.link.error.message}" if self.link.error is not None else f": {self.awaited}" if self.awaited else ""
             mend = self.link.error.mend if self.link.error is not None else ""
             raise TemporaryError(
                 f"it was not reached yet{why}", where=f"{self.name} at {self.link.url}", mend=mend or "wait for it"
@@ -179,11 +181,24 @@ class LiveMachine:
         """Seconds since the machine was last heard of."""
         return self.link.silence()
 
+    @property
+    def absence(self) -> str:
+        """Why it cannot be reached though its link is online; empty where it can."""
+        return self.link.absences.why(self.mapped.root) if self.described else self.awaited
+
+    def check_reachable(self) -> None:
+        """Raises TemporaryError: offline means refused, never queued."""
+        self.link.session()
+        if self.absence:
+            raise TemporaryError(f"it is offline ({self.absence})", where=self.name, mend="ask again when it is back")
+
     def view(self) -> MachineView:
         health: Literal["connecting", "online", "offline", "failed"] = self.link.health
         detail = self.link.detail
         if health == "online" and not self.present:
             health, detail = "failed", "it is no longer behind its endpoint"
+        elif health == "online" and self.absence:
+            health, detail = "offline", self.absence
         packml, unit_mode = self._state(self.mapped.state), self._state(self.mapped.unit_mode)
         return MachineView(self.machine, health, detail, packml, unit_mode, self.link.clock_view())
 

@@ -1,7 +1,8 @@
 """Which of the machines found behind an endpoint is which: configured names, lasting identity, handles that stay."""
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
+from typing import Final
 
 import structlog
 
@@ -10,6 +11,7 @@ from dtios.model.errors import ConfigurationError
 from dtios.model.machine import Machine, effective_on_owner_lost
 from dtios.runtime.configuration.config import MachineSettings
 from dtios.runtime.jobs.runner import JobRunner
+from dtios.runtime.links.absences import UNHEARD
 from dtios.runtime.links.gone import all_gone, with_gone
 from dtios.runtime.links.limits import Fault, limit_faults
 from dtios.runtime.links.link import Link
@@ -20,6 +22,8 @@ from dtios.runtime.links.states import StateWatch
 __all__ = ["Placement"]
 
 log = structlog.get_logger("dtios.machines")
+
+_SHOWN: Final = 5
 
 
 class Placement:
@@ -41,6 +45,8 @@ class Placement:
         self._jobs = jobs
         self._live: dict[str, LiveMachine] = {}
         self._expected: dict[str, LiveMachine] = {}
+        self._complete = True
+        """Whether what was found is all there is; else machines make themselves known by talking."""
 
     @property
     def machines(self) -> list[LiveMachine]:
@@ -57,15 +63,23 @@ class Placement:
         for machine in (*self._expected.values(), *self._live.values()):
             self._table.changed(machine)
 
+    def presence(self, addresses: Sequence[str]) -> None:
+        """These nodes are away, or here again."""
+        told = set(addresses)
+        for machine in self._live.values():
+            if machine.mapped.root in told:
+                self._table.changed(machine)
+
     # --- before it was ever described ---
 
-    def expect(self, link: Link) -> None:
-        """Configured machines are known by name before they were ever reached: whoever looks sees that they are missing."""
+    def expect(self, link: Link, wanted: Iterable[str] | None = None) -> None:
+        """Configured machines (all, or those of `wanted`) are known by name before they were ever reached: whoever looks sees
+        that they are missing."""
         for name in [name for name in self._expected if name not in self._configured]:
             machine = self._expected.pop(name)
             machine.present = False
             self._table.remove(machine)
-        for name in self._configured:
+        for name in self._configured if wanted is None else wanted:
             if name not in self._expected:
                 unseen = MappedMachine(Machine(name, self._url, f"{self._url}#{name}"), {}, {})
                 self._expected[name] = LiveMachine(unseen, link, described=False)
@@ -78,9 +92,11 @@ class Placement:
         seen: dict[str, str] = {}
         for name, settings in configured.items():
             try:
-                mapped = _meant(found, name, settings, self._url)
+                mapped = self._meant(found, name, settings)
             except ConfigurationError as error:
                 yield (name, "machine"), error
+                continue
+            if mapped is None:
                 continue
             other = seen.setdefault(mapped.machine.identity, name)
             if other != name:
@@ -91,13 +107,23 @@ class Placement:
             named = replace(mapped.machine, name=name)
             yield from (((name, *place), error) for place, error in limit_faults(named, settings))
 
-    async def place(self, link: Link, found: Sequence[MappedMachine], notes: Sequence[str], *, verified: bool = True) -> None:
+    async def place(
+        self,
+        link: Link,
+        found: Sequence[MappedMachine],
+        notes: Sequence[str],
+        *,
+        verified: bool = True,
+        complete: bool | None = None,
+    ) -> None:
         """Take what was described (anew). Raises ConfigurationError where a configured machine cannot be told. `verified`: it is
-        what is there now, so that jobs can be found again."""
+        what is there now, so that jobs can be found again. `complete`: see `BrowseFacts`; None: as it was told last."""
+        self._complete = self._complete if complete is None else complete
         there = {name: settings for name, settings in self._configured.items() if not self._went(name, settings, found)}
         for _, error in self.faults(there, found):
             raise error
-        names = {_meant(found, name, s, self._url).machine.identity: name for name, s in there.items()}
+        meant = {name: self._meant(found, name, settings) for name, settings in there.items()}
+        names = {mapped.machine.identity: name for name, mapped in meant.items() if mapped is not None}
         fresh, renamed = self._take(link, self._all_named(found, names, notes), names)
         for live in self._live.values():
             if live.present:
@@ -108,9 +134,22 @@ class Placement:
         for live in renamed:
             await self._jobs.store_name(live)
         here = {mapped.machine.identity for mapped in found}
-        await self._gone([m for identity, m in self._live.items() if identity not in here and m.present])
+        if self._complete:
+            await self._gone([m for identity, m in self._live.items() if identity not in here and m.present])
+        else:
+            self._await(link, found, meant)
         await self._guard(link)
         await link.points.settle()
+
+    def _await(self, link: Link, found: Sequence[MappedMachine], meant: Mapping[str, MappedMachine | None]) -> None:
+        """What was not heard of is known all the same, and offline until it is."""
+        known = {live.name for live in self._live.values()}
+        self.expect(link, [name for name, mapped in meant.items() if mapped is None and name not in known])
+        others = ", ".join(sorted(mapped.machine.name for mapped in found)[:_SHOWN])
+        for machine in self._expected.values():
+            machine.awaited = f"{UNHEARD}; heard of: {others}" if others else UNHEARD
+            self._table.changed(machine)
+        link.absences.compare([m.root for m in found], [live.mapped.root for live in self._live.values()])
 
     async def recover(self) -> None:
         """The description is that of what is there: jobs that were left open are found again."""
@@ -120,6 +159,8 @@ class Placement:
 
     def _went(self, name: str, settings: MachineSettings, found: Sequence[MappedMachine]) -> bool:
         """It was there, is not now, and may come back. What is left of several is not taken for the one that went."""
+        if not self._complete:
+            return False
         known = [live for live in self._live.values() if live.configured and live.name == name]
         alone = len(found) == 1 and len(self._live) <= 1
         return bool(known) and not any(_is_meant(m.machine, name, settings.machine, alone=alone) for m in found)
@@ -138,10 +179,10 @@ class Placement:
         """The signals that the interlocks of such a configuration look at, as far as they are known already."""
         handles = []
         for name, settings in configured.items():
-            mapped = _meant(found, name, settings, self._url)
-            live = self._live.get(mapped.machine.identity)
+            mapped = self._meant(found, name, settings)
+            live = None if mapped is None else self._live.get(mapped.machine.identity)
             for interlock in settings.interlocks:
-                wiring = mapped.signals.get(interlock.signal)
+                wiring = None if mapped is None else mapped.signals.get(interlock.signal)
                 if live is not None and wiring is not None and live.mapped.signals.get(interlock.signal) == wiring:
                     handles.append(live.handle(interlock.signal))
         return handles
@@ -210,6 +251,19 @@ class Placement:
             return live.name
         return self._table.free_name(machine.name, taken)
 
+    def _meant(self, found: Sequence[MappedMachine], name: str, settings: MachineSettings) -> MappedMachine | None:
+        """The machine that a configured name is for. Raises ConfigurationError where it cannot be told; None where it is awaited:
+        what was heard of first is not taken for it, and what it is once, it stays while others of its name come up."""
+        if self._complete:
+            return _only(found, name, settings, self._url)
+        held = next((live for live in self._live.values() if live.configured and live.name == name), None)
+        fitting = [m for m in found if _is_meant(m.machine, name, settings.machine, alone=False)]
+        if held is not None and any(
+            _may_be(m.machine, name, settings.machine) for m in found if m.machine.identity == held.identity
+        ):
+            return next(m for m in found if m.machine.identity == held.identity)
+        return fitting[0] if fitting else None
+
     async def _guard(self, link: Link) -> None:
         """Interlock and state signals are always subscribed, so that their present reading is there without waiting."""
         machines = self._live.values()
@@ -227,7 +281,7 @@ class Placement:
         self._expected.clear()
 
 
-def _meant(found: Sequence[MappedMachine], name: str, settings: MachineSettings, url: str) -> MappedMachine:
+def _only(found: Sequence[MappedMachine], name: str, settings: MachineSettings, url: str) -> MappedMachine:
     """The machine that a configured name is for. Raises ConfigurationError."""
     fitting = [m for m in found if _is_meant(m.machine, name, settings.machine, alone=len(found) == 1)]
     if len(fitting) != 1:
@@ -235,6 +289,11 @@ def _meant(found: Sequence[MappedMachine], name: str, settings: MachineSettings,
         which = f"no machine {settings.machine!r}" if settings.machine else "no single machine"
         raise ConfigurationError(f"{which} stands behind {url}", where=f"machines.{name}", mend=f"say machine: one of {have}")
     return fitting[0]
+
+
+def _may_be(machine: Machine, name: str, wanted: str | None) -> bool:
+    """As `_is_meant`, of a machine that had the name before another one took it (`Press#2` now)."""
+    return (wanted or name) in (machine.name.partition("#")[0], machine.name, machine.path, machine.identity)
 
 
 def _is_meant(machine: Machine, name: str, wanted: str | None, *, alone: bool) -> bool:

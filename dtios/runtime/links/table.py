@@ -285,7 +285,7 @@ class LinkTable:
                 if facts is not None:
                     held.facts = facts
                     found = await anyio.to_thread.run_sync(map_machines, facts, held.profiles)
-                    await placement.place(link, found, facts.notes, verified=verified)
+                    await placement.place(link, found, facts.notes, verified=verified, complete=facts.complete)
                 else:
                     await link.points.settle()
                     if verified:
@@ -297,6 +297,7 @@ class LinkTable:
         link = Link(url, connection, self._router, described, self._clock, user=settings.user, cache=cache)
         held = _Held(link, placement, settings, profiles)
         link.on_change(placement.changed)
+        link.absences.listener = placement.presence
         link.events.listener = Telling(link, placement, self._conditions, self._results)
         self._held[link_key(url, settings.user)] = held
 
