@@ -7,6 +7,8 @@ from typing import Final
 __all__ = ["Complaint", "Complaints"]
 
 _KEPT: Final = 20
+_ALIKE: Final = 3
+"""Of one machine and cause, so that a frequent one does not push out the others."""
 _MOST: Final = 1_000
 """Different (machine, cause) pairs; further machines are counted together, so that a flood of topics cannot fill memory."""
 _SHOWN: Final = 200
@@ -35,4 +37,7 @@ class Complaints:
         if key not in self.counts and len(self.counts) >= _MOST:
             key = ("others", cause if ("others", cause) in self.counts else "other causes")
         self.counts[key] += 1
+        alike = [one for one in self.last if one.machine == machine and one.cause == cause]
+        if len(alike) >= _ALIKE:
+            self.last.remove(alike[0])
         self.last.append(Complaint(machine, cause, topic[:_SHOWN], payload[:_SHOWN], time))

@@ -26,6 +26,7 @@ from dtios_mqtt.settings import Address, MqttSettings
 from dtios_mqtt.sparkplug.mark import instance_id
 from dtios_mqtt.speakers.sparkplug import SparkplugSpeaker
 from dtios_mqtt.speakers.speaker import Place, Speaker
+from dtios_mqtt.speakers.topics import TopicSpeaker
 
 __all__ = ["NAMESPACE", "MqttConnection"]
 
@@ -43,7 +44,10 @@ class MqttConnection(Connection):
         self._settings = settings
         self._home = home
         self._run = token_hex(8)
-        self._speakers: list[Speaker] = [SparkplugSpeaker(settings.host_id, settings.timeout, settings.reorder_timeout)]
+        self._speakers: list[Speaker] = [
+            SparkplugSpeaker(settings.host_id, settings.timeout, settings.reorder_timeout),
+            TopicSpeaker(settings.timeout),
+        ]
         self._image: ProcessImage | None = None
         self.complaints = Complaints()
         self._hearing = Hearing(settings.listen)

@@ -62,6 +62,7 @@ def inherit(parent: Profile, child: Profile) -> Profile:
             "skills": _merge_skills(parent.skills, child.skills),
             "parts": _merge_parts(parent.parts, child.parts),
             "results": _merge_results(parent.results, child.results),
+            "topics": child.topics or parent.topics,
         }
     )
 

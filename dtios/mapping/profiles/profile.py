@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_vali
 from dtios.mapping.observing import ObserveRule
 from dtios.mapping.profiles.results import ResultEventRule
 from dtios.mapping.profiles.skills import SkillRule
+from dtios.mapping.profiles.topics import TopicsRule
 from dtios.mapping.profiles.units import UnitRule
 from dtios.model.machine import Range
 
@@ -169,6 +170,7 @@ class Profile(_Rule):
     below the root and is no machine. `optional`: what is missing of its own signals and skills is not worth a note.
     `semantics`: a signal without a semantic id has this with its path behind it. Both are for what this file says, and are not
     inherited.
+    `topics`: how machines on plain MQTT topics speak; such a profile matches by itself what was heard by it.
     """
 
     profile: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
@@ -188,8 +190,16 @@ class Profile(_Rule):
     skills: tuple[SkillRule, ...] = ()
     parts: tuple[PartRule, ...] = ()
     results: tuple[ResultEventRule, ...] = ()
+    topics: TopicsRule | None = None
 
     @field_validator("identification", mode="before")
     @classmethod
     def _plain_paths(cls, value: object) -> object:
         return {k: [v] if isinstance(v, str) else v for k, v in value.items()} if isinstance(value, dict) else value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _matches_its_own(cls, value: object) -> object:
+        if isinstance(value, dict) and value.get("topics") is not None and value.get("match") is None:
+            return {"role": "machine", **value, "match": {"type": value.get("profile")}}
+        return value

@@ -16,6 +16,7 @@ from dtios.mapping.profiles.skill_base import (
     as_list,
 )
 from dtios.mapping.profiles.state_machines import OpenSMIRule, ProgramRule
+from dtios.mapping.profiles.topic_skills import TopicRule
 from dtios.model.packml import PackMLState
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "ProgramRule",
     "ResultRule",
     "SkillRule",
+    "TopicRule",
     "WriteRule",
 ]
 
@@ -127,6 +129,6 @@ class PackMLRule(SkillBase):
 
 
 SkillRule = Annotated[
-    MethodRule | JobOrderRule | PackMLRule | ProgramRule | OpenSMIRule | HandshakeRule | WriteRule,
+    MethodRule | JobOrderRule | PackMLRule | ProgramRule | OpenSMIRule | HandshakeRule | WriteRule | TopicRule,
     Field(discriminator="binding"),
 ]

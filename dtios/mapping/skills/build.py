@@ -8,6 +8,7 @@ from dtios.mapping.profiles.skills import (
     PackMLRule,
     ProgramRule,
     SkillRule,
+    TopicRule,
     WriteRule,
 )
 from dtios.mapping.skills.job_orders import job_order_skill
@@ -17,6 +18,7 @@ from dtios.mapping.skills.packml import packml_skill
 from dtios.mapping.skills.parts import BuiltSkill, Place
 from dtios.mapping.skills.plc import handshake_skill, write_skill
 from dtios.mapping.skills.state_machines import opensmi_skill, program_skill
+from dtios.mapping.skills.topics import topic_skill
 
 __all__ = ["build_skill"]
 
@@ -43,3 +45,5 @@ def _build(rule: SkillRule, place: Place) -> BuiltSkill:
             return handshake_skill(rule, place)
         case WriteRule():
             return write_skill(rule, place)
+        case TopicRule():
+            return topic_skill(rule, place)
