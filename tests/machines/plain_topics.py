@@ -32,7 +32,7 @@ MUTE: Final = 13
 class PlainTopics:
     """`jobs`: id -> (state, pieces made)."""
 
-    def __init__(self, broker: str, log: CallLog, name: str = "press1") -> None:
+    def __init__(self, broker: str, log: CallLog, name: str = "press1", version: str = "5") -> None:
         self.top = f"plant/north/{name}"
         self.jobs: dict[str, tuple[str, int]] = {}
         self.speed = 10.0
@@ -41,8 +41,10 @@ class PlainTopics:
         self._tasks: set[asyncio.Task[None]] = set()
         self._ready = asyncio.Event()
         parts = urlsplit(broker)
-        self._mqtt = Client(CallbackAPIVersion.VERSION2, f"machine-{name}", protocol=MQTTProtocolVersion.MQTTv5)
-        told: list[Any] = [(f"{self.top}/{one}", SubscribeOptions(qos=1)) for one in ("cmd", "set", "rpc")]
+        spoken = MQTTProtocolVersion.MQTTv5 if version == "5" else MQTTProtocolVersion.MQTTv311
+        self._mqtt = Client(CallbackAPIVersion.VERSION2, f"machine-{name}", protocol=spoken)
+        quality: Any = SubscribeOptions(qos=1) if version == "5" else 1
+        told: list[Any] = [(f"{self.top}/{one}", quality) for one in ("cmd", "set", "rpc")]
         self._mqtt.on_connect = lambda *_: self._mqtt.subscribe(told)
         self._mqtt.on_subscribe = lambda *_: self._loop.call_soon_threadsafe(self._ready.set)
         self._mqtt.on_message = lambda _client, _data, message: self._loop.call_soon_threadsafe(self._take, message)
@@ -151,13 +153,14 @@ class PlainTopics:
 
 async def _run(options: argparse.Namespace) -> None:
     with CallLog(options.log) as log:
-        await PlainTopics(options.broker, log, options.name).run(options.with_parent)
+        await PlainTopics(options.broker, log, options.name, options.version).run(options.with_parent)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m tests.machines.plain_topics")
     parser.add_argument("--broker", required=True)
     parser.add_argument("--name", default="press1")
+    parser.add_argument("--version", default="5", choices=["3.1.1", "5"])
     parser.add_argument("--log", type=Path)
     parser.add_argument("--with-parent", action="store_true")
     asyncio.run(_run(parser.parse_args()))

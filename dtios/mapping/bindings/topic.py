@@ -17,7 +17,7 @@ from dtios.mapping.bindings.topic_answers import Answer, AnswerReader
 from dtios.mapping.points import Change, Points, Publish
 from dtios.mapping.skills.schema import object_schema, schema_of
 from dtios.mapping.templates import encode
-from dtios.model.errors import RefusedError, TemporaryError
+from dtios.model.errors import OutcomeUnknown, RefusedError, TemporaryError
 from dtios.model.job import JobIdentity, JobOrder, JobOutcome, JobState, JobSubstate, JobVerb
 from dtios.model.status import BAD_NO_COMMUNICATION
 
@@ -91,7 +91,11 @@ class TopicBinding(SkillBinding):
     async def run(self, order: JobOrder, points: Points, report: Report) -> JobOutcome:
         message = self._message(self._parts.request, order)
         async with points.watch(self._parts.answers) as changes:
-            await points.publish(message)
+            try:
+                await points.publish(message)
+            except OutcomeUnknown:
+                if self._parts.ask is None:
+                    raise  # else the machine is asked when it is back
             return await _Following(self, order, points, report, started=True).follow(changes)
 
     async def resume(self, order: JobOrder, points: Points, report: Report) -> JobOutcome:

@@ -37,6 +37,13 @@ JsonPaths = Annotated[tuple[JsonPathText, ...], BeforeValidator(_listed)]
 TopicText = Annotated[str, AfterValidator(_pattern)]
 
 
+def _filter(text: str) -> str:
+    levels = text.split("/")
+    if any(set("+#{}") & set(level) and level not in ("+", "#") for level in levels) or "#" in levels[:-1]:
+        raise ValueError(f"{text!r} is no topic filter, as factory/+/state or factory/#")
+    return text
+
+
 class _Rule(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -170,7 +177,7 @@ class TopicsRule(_Rule):
     messages: tuple[MessageRule, ...] = Field(min_length=1)
     commands: dict[str, TopicText] = {}
     known: tuple[dict[str, str], ...] = ()
-    listen: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
+    listen: Annotated[tuple[Annotated[str, AfterValidator(_filter)], ...], BeforeValidator(_listed)] = ()
 
     @model_validator(mode="after")
     def _identifies(self) -> Self:

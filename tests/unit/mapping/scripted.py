@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 
 from dtios.mapping.bindings.base import SkillBinding
-from dtios.mapping.points import Change, with_bit
+from dtios.mapping.points import Change, Publish, with_bit
 from dtios.model.datatypes import ValueType
 from dtios.model.errors import RefusedError, TemporaryError
 from dtios.model.job import JobOrder, JobOutcome, JobState, JobSubstate
@@ -27,6 +27,8 @@ class ScriptedPoints:
         self.on: dict[str, Answer] = {}
         self.on_write: dict[str, Callable[[Any], Awaitable[None]]] = {}
         self.sent: list[tuple[str, Any]] = []
+        self.on_publish: Callable[[Publish], Awaitable[None]] | None = None
+        self.published: list[Publish] = []
         self.online = True
         self.holders: Counter[str] = Counter()
         self.only_settling = False
@@ -68,6 +70,15 @@ class ScriptedPoints:
         if method not in self.on:
             raise RefusedError(f"BadMethodInvalid: {method}")
         return await self.on[method](*[value for value, _ in arguments])
+
+    async def publish(self, message: Publish, *, settling: bool = False) -> None:
+        if not self.online:
+            raise TemporaryError("it is offline")
+        if self.only_settling and not settling:
+            raise RefusedError("only reading is allowed here")
+        self.published.append(message)
+        if self.on_publish is not None:
+            await self.on_publish(message)
 
     async def ask(self, owner: str, method: str, arguments: Sequence[tuple[Any, ValueType]]) -> list[Any]:
         return await self.call(owner, method, arguments, settling=True)
