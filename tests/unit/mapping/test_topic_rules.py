@@ -121,6 +121,6 @@ def test_what_cannot_be(wrong: str, said: str) -> None:
 def test_the_profile_of_the_documentation() -> None:
     page = (Path(__file__).parents[3] / "docs/howto/plain-topics.md").read_text("utf-8")
     text = page.split("```yaml file=our-press.yaml\n", 1)[1].split("```", 1)[0]
-    rules = ProfileLibrary.load(texts=[(text, "our-press.yaml")])["our-press"].rules
+    rules = ProfileLibrary.load(texts=[("our-press.yaml", text)])["our-press"].rules
     assert rules.topics is not None
     assert [skill.binding for skill in rules.skills] == ["topic"]
