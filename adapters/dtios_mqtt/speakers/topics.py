@@ -42,6 +42,7 @@ class TopicSpeaker(Speaker):
     """`timeout`: seconds that the broker may take to acknowledge a message."""
 
     scheme: ClassVar[str] = "topic"
+    namespace: ClassVar[str] = NAMESPACE
 
     def __init__(self, timeout: float) -> None:
         super().__init__()
@@ -105,7 +106,7 @@ class TopicSpeaker(Speaker):
                 await self.place.image.tell(readings, message.received)
                 self._confirm(readings)
             if reader.changed:
-                self.place.sink.changed()
+                self.place.learned()
         return bool(bound)
 
     def _bind(self, message: Incoming) -> list[Bound]:
@@ -137,7 +138,7 @@ class TopicSpeaker(Speaker):
             return None
         self._machines[made.address] = made
         self.place.image.know(made.points())
-        self.place.sink.changed()
+        self.place.learned()
         return made
 
     def _complain(self, machine: str, message: Incoming, cause: str) -> None:
