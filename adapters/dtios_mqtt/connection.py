@@ -27,6 +27,7 @@ from dtios_mqtt.sparkplug.mark import instance_id
 from dtios_mqtt.speakers.sparkplug import SparkplugSpeaker
 from dtios_mqtt.speakers.speaker import Place, Speaker
 from dtios_mqtt.speakers.topics import TopicSpeaker
+from dtios_mqtt.speakers.vda5050 import Vda5050Speaker
 
 __all__ = ["NAMESPACE", "MqttConnection"]
 
@@ -46,6 +47,7 @@ class MqttConnection(Connection):
         self._run = token_hex(8)
         self._speakers: list[Speaker] = [
             SparkplugSpeaker(settings.host_id, settings.timeout, settings.reorder_timeout),
+            Vda5050Speaker(settings.vda_interfaces),
             TopicSpeaker(settings.timeout),
         ]
         self._image: ProcessImage | None = None

@@ -3,7 +3,7 @@
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from dtios.sdk.adapter import ConnectionSettings
 from dtios.sdk.errors import ConfigurationError
@@ -22,7 +22,17 @@ class MqttSettings(ConnectionSettings):
     persistent: bool = Field(False, description="the broker keeps the session for plain topics while we are away (QoS 1)")
     listen: float = Field(2.0, ge=0, description="seconds for which a new session hears who is there before it is described")
     reorder_timeout: float = Field(2.0, ge=0, description="Sparkplug: seconds for which a message that is missing is waited for")
+    vda_interfaces: tuple[str, ...] = Field(
+        ("uagv",), max_length=20, description="VDA 5050: first levels of the vehicles' topics"
+    )
     host_id: str = Field("dtios", pattern=r"^[^/+#]+$", description="Sparkplug: the id of this host application")
+
+    @field_validator("vda_interfaces")
+    @classmethod
+    def _levels(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if any(not one or one.startswith("/") or one.endswith("/") or set(one) & set("+#") for one in value):
+            raise ValueError("give names of topic levels, without + and #")
+        return value
 
 
 class Address:

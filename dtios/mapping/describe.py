@@ -13,9 +13,10 @@ from dtios.mapping.mapped import MappedMachine, MappedSignal, MappedSkill, State
 from dtios.mapping.places import matched_places, part_places
 from dtios.mapping.profiles.library import GENERIC, LoadedProfile
 from dtios.mapping.profiles.profile import SignalRule, StateRule
+from dtios.mapping.profiles.skills import SkillRule
 from dtios.mapping.result_rules import result_source
 from dtios.mapping.results import ResultSource
-from dtios.mapping.skills.build import build_skill
+from dtios.mapping.skills.build import build_skill, rules_of
 from dtios.mapping.skills.methods import plain_method_skill
 from dtios.mapping.skills.parts import BuiltSkill, Missing, NotBuilt, Place
 from dtios.mapping.states import packml_point, unit_mode_point
@@ -128,13 +129,16 @@ class _Description:
     def _add_profile_skills(self) -> None:
         for place in (*self._places, *self._parts):
             for rule in place.skills:
-                try:
-                    self._add_skill(build_skill(rule, place))
-                except NotBuilt as reason:
-                    if rule.optional and isinstance(reason, Missing):
-                        continue
-                    what = rule.name or rule.binding
-                    self._notes.append(f"profile {place.profile.name}: no skill {what}: {reason}")
+                for one in rules_of(rule, place):
+                    self._add_profile_skill(one, place)
+
+    def _add_profile_skill(self, rule: SkillRule, place: Place) -> None:
+        try:
+            self._add_skill(build_skill(rule, place))
+        except NotBuilt as reason:
+            if not (rule.optional and isinstance(reason, Missing)):
+                what = rule.name or rule.binding
+                self._notes.append(f"profile {place.profile.name}: no skill {what}: {reason}")
 
     def _add_skill(self, built: BuiltSkill) -> None:
         path = self._free(built.skill.path, self._skills)

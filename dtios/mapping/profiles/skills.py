@@ -17,6 +17,7 @@ from dtios.mapping.profiles.skill_base import (
 )
 from dtios.mapping.profiles.state_machines import OpenSMIRule, ProgramRule
 from dtios.mapping.profiles.topic_skills import TopicRule
+from dtios.mapping.profiles.vda import VdaOrderRule
 from dtios.model.packml import PackMLState
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "ResultRule",
     "SkillRule",
     "TopicRule",
+    "VdaOrderRule",
     "WriteRule",
 ]
 
@@ -129,6 +131,6 @@ class PackMLRule(SkillBase):
 
 
 SkillRule = Annotated[
-    MethodRule | JobOrderRule | PackMLRule | ProgramRule | OpenSMIRule | HandshakeRule | WriteRule | TopicRule,
+    MethodRule | JobOrderRule | PackMLRule | ProgramRule | OpenSMIRule | HandshakeRule | WriteRule | TopicRule | VdaOrderRule,
     Field(discriminator="binding"),
 ]

@@ -1,5 +1,7 @@
 """From a profile's skill to a skill of this machine."""
 
+from collections.abc import Sequence
+
 from dtios.mapping.profiles.skills import (
     HandshakeRule,
     JobOrderRule,
@@ -9,6 +11,7 @@ from dtios.mapping.profiles.skills import (
     ProgramRule,
     SkillRule,
     TopicRule,
+    VdaOrderRule,
     WriteRule,
 )
 from dtios.mapping.skills.job_orders import job_order_skill
@@ -19,8 +22,14 @@ from dtios.mapping.skills.parts import BuiltSkill, Place
 from dtios.mapping.skills.plc import handshake_skill, write_skill
 from dtios.mapping.skills.state_machines import opensmi_skill, program_skill
 from dtios.mapping.skills.topics import topic_skill
+from dtios.mapping.skills.vda import vda_order_skill, vda_rules
 
-__all__ = ["build_skill"]
+__all__ = ["build_skill", "rules_of"]
+
+
+def rules_of(rule: SkillRule, place: Place) -> Sequence[SkillRule]:
+    """What a rule stands for here: mostly itself, or one for each thing of its kind that the machine names."""
+    return vda_rules(rule, place) if isinstance(rule, VdaOrderRule) else (rule,)
 
 
 def build_skill(rule: SkillRule, place: Place) -> BuiltSkill:
@@ -47,3 +56,5 @@ def _build(rule: SkillRule, place: Place) -> BuiltSkill:
             return write_skill(rule, place)
         case TopicRule():
             return topic_skill(rule, place)
+        case VdaOrderRule():
+            return vda_order_skill(rule, place)

@@ -290,6 +290,7 @@ class LinkTable:
                     await link.points.settle()
                     if verified:
                         await placement.recover()
+            telling.placed()
             link.events.reconsider()
 
         # what nobody configured is looked at by who asks for it now, and must not be an old picture
@@ -298,7 +299,7 @@ class LinkTable:
         held = _Held(link, placement, settings, profiles)
         link.on_change(placement.changed)
         link.absences.listener = placement.presence
-        link.events.listener = Telling(link, placement, self._conditions, self._results)
+        telling = link.events.listener = Telling(link, placement, self._conditions, self._results)
         self._held[link_key(url, settings.user)] = held
 
         async def run() -> None:

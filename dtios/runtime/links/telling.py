@@ -1,6 +1,8 @@
 """Whose condition, whose result: what comes over one connection, told to the machines behind it."""
 
+from collections import OrderedDict
 from collections.abc import Sequence
+from typing import Final
 
 import structlog
 
@@ -19,6 +21,9 @@ __all__ = ["Telling"]
 
 log = structlog.get_logger("dtios.events")
 
+MOST_WAITING: Final = 1_000
+"""Conditions kept for machines that are not described yet. Policy drop-oldest, counted among the unplaced."""
+
 
 class Telling:
     """The EventListener of one link."""
@@ -30,6 +35,7 @@ class Telling:
         self._results = results
         self.unplaced = 0
         """What came from a node of no machine, where several stand here."""
+        self._waiting: OrderedDict[tuple[str, str], Condition] = OrderedDict()
 
     def wanted(self) -> Sequence[EventFields]:
         """Each event type once, with the fields that any machine's profile reads."""
@@ -42,11 +48,25 @@ class Telling:
         return [EventFields(kind, tuple(fields[kind])) for kind in kinds]  # type: ignore[arg-type]
 
     def condition(self, source: str, condition: Condition) -> None:
-        machine = self._whose(source, condition.condition.partition("#")[0], condition.message)
+        machine = self._placement.by_address(source, _node(condition))
         if machine is not None:
             self._conditions.report(machine, condition)
+            return
+        self._waiting[source, condition.condition] = condition
+        self._waiting.move_to_end((source, condition.condition))
+        if len(self._waiting) > MOST_WAITING:
+            self._waiting.popitem(last=False)
+            self.unplaced += 1
+
+    def placed(self) -> None:
+        """Machines were described: a condition may have been told before its machine was."""
+        waiting, self._waiting = self._waiting, OrderedDict()
+        for (source, _), condition in waiting.items():
+            if self._whose(source, _node(condition), condition.message) is not None:
+                self.condition(source, condition)
 
     def down(self) -> None:
+        self._waiting.clear()
         self._conditions.down(self._link)
 
     def refreshed(self) -> None:
@@ -75,3 +95,8 @@ class Telling:
             if self.unplaced == 1:
                 log.warning("event of no machine", endpoint=self._link.url, source=source, message=message)
         return machine
+
+
+def _node(condition: Condition) -> str:
+    """Its own node; a branch has the same."""
+    return condition.condition.partition("#")[0]
