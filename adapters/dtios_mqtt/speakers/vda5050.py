@@ -24,6 +24,9 @@ from dtios_mqtt.vda5050.vehicle import Vehicle
 __all__ = ["Vda5050Speaker"]
 
 _NOT_WRITABLE: Final = status_code("BadNotWritable")
+_QUESTIONS: Final = 5
+_AGAIN: Final = 3.0
+"""How often, and after how many seconds, a vehicle is asked for what it has not told."""
 _MOST: Final = 1_000
 """Vehicles of one connection; a flood of names is a complaint."""
 _SHEETS: Final = ("typeSpecification", "physicalParameters")
@@ -129,7 +132,9 @@ class Vda5050Speaker(Speaker):
         vehicle.connection = str(state)
         await self.place.image.tell([(vehicle.id.point(CONNECTION.path), state, 0, NO_TIME)], received)
         if vehicle.is_online:
-            self._ask(vehicle)
+            if not was:
+                vehicle.renew()
+            self._question(vehicle)
         else:
             await self._lose(vehicle, received, told=was)
         return []
@@ -140,7 +145,7 @@ class Vda5050Speaker(Speaker):
         first = vehicle.heard is None and not vehicle.silent
         vehicle.heard, vehicle.asked, vehicle.silent = self._clock(), False, False
         if first and not vehicle.connection:
-            self._ask(vehicle)
+            self._question(vehicle)
         if vehicle.connection and not vehicle.is_online:
             return ["it says that it is not connected"]
         wrong: list[str] = []
@@ -156,7 +161,7 @@ class Vda5050Speaker(Speaker):
         wrong: list[str] = []
         actions = factsheet_actions(said, wrong)
         told = [vehicle.factsheet.get(name) for name in _SHEETS] + [vehicle.actions]
-        vehicle.factsheet, vehicle.actions = said, actions
+        vehicle.factsheet, vehicle.actions, vehicle.has_factsheet = said, actions, True
         wrong += await self._tell(list(read(FACTSHEET, vehicle.id, said, NO_TIME, partial=True)), received)
         if told != [said.get(name) for name in _SHEETS] + [actions]:
             self.place.sink.changed()
@@ -195,10 +200,19 @@ class Vda5050Speaker(Speaker):
             elif quiet >= vehicle.silence * 2 / 3 and not vehicle.asked:
                 vehicle.asked = True
                 self._ask(vehicle, "stateRequest")
+            elif vehicle.is_online and vehicle.wants and self._clock() >= vehicle.next_question:
+                self._question(vehicle)
+
+    def _question(self, vehicle: Vehicle) -> None:
+        """What is not known of it yet. Asked again a few times: many say ONLINE before they listen."""
+        if vehicle.questions < _QUESTIONS:
+            vehicle.questions += 1
+            vehicle.next_question = self._clock() + _AGAIN
+            self._ask(vehicle, *vehicle.wants)
 
     def _ask(self, vehicle: Vehicle, *kinds: str) -> None:
-        """Its state and its factsheet: questions, which change nothing. One a message: vehicles stumble over two."""
-        for kind in kinds or ("stateRequest", "factsheetRequest"):
+        """Questions, which change nothing. One a message: vehicles stumble over two."""
+        for kind in kinds:
             action = {"actionType": kind, "actionId": str(uuid4()), "blockingType": "NONE", "actionParameters": []}
             payload = vehicle.message("instantActions", {"actions": [action]})
             self.place.client.hand_over(Outgoing(vehicle.id.topic("instantActions"), payload, expiry=vehicle.silence))

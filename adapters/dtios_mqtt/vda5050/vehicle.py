@@ -34,6 +34,19 @@ class Vehicle:
         self.heard: float | None = None
         self.asked = False
         self.silent = False
+        self.renew()
+
+    def renew(self) -> None:
+        """It came: perhaps with another factsheet."""
+        self.has_factsheet = False
+        self.questions = 0
+        self.next_question = 0.0
+
+    @property
+    def wants(self) -> tuple[str, ...]:
+        """The questions whose answers are still missing."""
+        state = () if self.heard is not None else ("stateRequest",)
+        return state if self.has_factsheet or self.id.major == "1" else (*state, "factsheetRequest")
 
     @property
     def name(self) -> str:

@@ -31,6 +31,11 @@ class SkillBinding(ABC):
         return None
 
     @property
+    def updates_while_running(self) -> bool:
+        """ISA-95 updates a job before it runs; some machines take more of the same job while it runs (VDA 5050, 6.6.4)."""
+        return False
+
+    @property
     @abstractmethod
     def verbs(self) -> frozenset[JobVerb]:
         """What can be asked of a job, given the methods and commands that this machine really has. START always."""

@@ -101,6 +101,10 @@ class VdaOrderBinding(SkillBinding):
         return frozenset({JobVerb.START, JobVerb.STOP, JobVerb.ABORT} | pausing | update)
 
     @property
+    def updates_while_running(self) -> bool:
+        return self._plan.action is None
+
+    @property
     def parameters(self) -> Mapping[str, Any]:
         return self._plan.schema
 

@@ -172,7 +172,7 @@ class JobRunner:
             raise RefusedError(f"its {skill.binding} binding cannot {verb}", where=where, mend=f"it can {can}")
         if verb not in _STOPPING:  # these are for the machine to judge, whatever we believe of the job
             await self._seen(active)
-        if verb not in _STOPPING and verb not in allowed_verbs(active.view.state):
+        if verb not in _STOPPING and verb not in _possible(active):
             raise RefusedError(
                 f"{verb} is not possible while it is {active.view.state}", where=where, mend="wait for another state"
             )
@@ -449,6 +449,14 @@ class JobRunner:
             log.exception("owner lost, and it could not be seen to", job=active.view.job, machine=active.machine.name)
         finally:
             done.set()
+
+
+def _possible(active: ActiveJob) -> frozenset[JobVerb]:
+    """What may be asked of it now: as the standard has it, and as its machine can."""
+    state = active.view.state
+    binding = active.machine.wiring(active.view.skill).binding
+    runs = state in (JobState.RUNNING, JobState.INTERRUPTED)
+    return allowed_verbs(state) | ({JobVerb.UPDATE} if runs and binding.updates_while_running else frozenset())
 
 
 def _share(machine: LiveMachine, one: str, other: str) -> bool:

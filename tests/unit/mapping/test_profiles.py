@@ -33,7 +33,7 @@ def test_the_shipped_ones() -> None:
     assert ProfileLibrary.builtin().names == (
         "di-lock", "di", "energy", "energy-e3", "generic", "job-order", "machinery", "joining", "machinery-counters",
         "machinery-result", "machinetool", "machinevision", "opensmi-machine", "opensmi", "packml", "process-values", "program",
-        "robotics", "sparkplug",
+        "robotics", "sparkplug", "vda5050",
     )  # fmt: skip
 
 
