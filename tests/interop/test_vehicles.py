@@ -218,11 +218,14 @@ async def test_killed_its_values_are_bad_and_its_order_is_never_sent_again(tmp_p
                 await anyio.sleep(0.05)
         assert reading.status_name == "BadNoCommunication"
         assert len(sent(vehicle, "order")) == 1
+        view = await client.describe("Cart1")
+        assert (view.health, view.detail) == ("offline", "its connection to the broker broke")
         options = ("--broker", vehicle.endpoint)
         async with running_node_server(tmp_path / "again.jsonl", *options, script="vehicle") as again:
             with anyio.fail_after(20):
-                while (view := (await client.show_job("long", "Cart1")).view).state is JobState.RUNNING:
+                while (record := (await client.show_job("long", "Cart1")).view).state is JobState.RUNNING:
                     await anyio.sleep(0.05)
-            assert view.state is JobState.UNKNOWN
+            assert record.state is JobState.UNKNOWN
+            assert (await client.describe("Cart1")).health == "online"
             assert sent(again, "order") == []
         assert job.id == "long"

@@ -17,13 +17,14 @@ from dtios_mqtt.speakers.speaker import Place, Speaker
 from dtios_mqtt.vda5050 import faults
 from dtios_mqtt.vda5050.describing import CONNECTION, addresses, vehicle_nodes
 from dtios_mqtt.vda5050.messages import MisreadError, decode, factsheet_actions, timestamp, usable_errors, whole_state
-from dtios_mqtt.vda5050.signals import FACTSHEET, HEADER, STATE, read
+from dtios_mqtt.vda5050.signals import FACTSHEET, HEADER, NAMESPACE, STATE, read
 from dtios_mqtt.vda5050.topics import SENT, VehicleId, filters, parse_topic
 from dtios_mqtt.vda5050.vehicle import Vehicle
 
 __all__ = ["Vda5050Speaker"]
 
 _NOT_WRITABLE: Final = status_code("BadNotWritable")
+_AWAY: Final = {"OFFLINE": "it has said that it goes offline", "CONNECTIONBROKEN": "its connection to the broker broke"}
 _QUESTIONS: Final = 5
 _AGAIN: Final = 3.0
 """How often, and after how many seconds, a vehicle is asked for what it has not told."""
@@ -37,6 +38,7 @@ class Vda5050Speaker(Speaker):
     """`interfaces` are the first levels of the topics."""
 
     scheme: ClassVar[str] = "vda"
+    namespace: ClassVar[str] = NAMESPACE
 
     def __init__(self, interfaces: Sequence[str], clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
@@ -93,7 +95,7 @@ class Vda5050Speaker(Speaker):
             vehicle = self._vehicles[id] = Vehicle(id)
             self._know(vehicle)
             await self._tell_header(vehicle)
-            self.place.sink.changed()
+            self.place.learned()
         return vehicle
 
     async def _take(self, vehicle: Vehicle, kind: str, said: dict[str, Any], message: Incoming) -> list[str]:
@@ -134,15 +136,18 @@ class Vda5050Speaker(Speaker):
         if vehicle.is_online:
             if not was:
                 vehicle.renew()
+                self._present(vehicle, "")
             self._question(vehicle)
         else:
-            await self._lose(vehicle, received, told=was)
+            await self._lose(vehicle, received, _AWAY[str(state)], told=was)
         return []
 
     async def _state(self, vehicle: Vehicle, said: dict[str, Any], source: int, message: Incoming) -> list[str]:
         if message.retain:
             return ["retained"]  # it may be of any time
         first = vehicle.heard is None and not vehicle.silent
+        if not vehicle.connection or vehicle.silent:
+            self._present(vehicle, "")
         vehicle.heard, vehicle.asked, vehicle.silent = self._clock(), False, False
         if first and not vehicle.connection:
             self._question(vehicle)
@@ -164,7 +169,7 @@ class Vda5050Speaker(Speaker):
         vehicle.factsheet, vehicle.actions, vehicle.has_factsheet = said, actions, True
         wrong += await self._tell(list(read(FACTSHEET, vehicle.id, said, NO_TIME, partial=True)), received)
         if told != [said.get(name) for name in _SHEETS] + [actions]:
-            self.place.sink.changed()
+            self.place.learned()
         return wrong
 
     async def _tell(self, found: list[tuple[Reading, str]], received: int) -> list[str]:
@@ -177,8 +182,12 @@ class Vda5050Speaker(Speaker):
             self.place.sink.condition(vehicle.id.address, condition)
         vehicle.conditions = now
 
-    async def _lose(self, vehicle: Vehicle, received: int, *, told: bool) -> None:
+    def _present(self, vehicle: Vehicle, why_not: str) -> None:
+        self.place.sink.presence([vehicle.id.address], why_not)
+
+    async def _lose(self, vehicle: Vehicle, received: int, why: str, *, told: bool) -> None:
         """It is gone: what it said last is not so any more."""
+        self._present(vehicle, why)
         gone = addresses(vehicle.id)
         vehicle.heard = None
         await self.place.image.lose(gone, BAD_NO_COMMUNICATION, received)
@@ -195,7 +204,7 @@ class Vda5050Speaker(Speaker):
         for vehicle in self._vehicles.values():
             quiet = 0.0 if vehicle.heard is None else self._clock() - vehicle.heard
             if quiet >= vehicle.silence:
-                await self._lose(vehicle, time.time_ns(), told=True)
+                await self._lose(vehicle, time.time_ns(), f"it has not told its state for {quiet:.0f} s", told=True)
                 vehicle.silent = True
             elif quiet >= vehicle.silence * 2 / 3 and not vehicle.asked:
                 vehicle.asked = True
