@@ -29,6 +29,7 @@ COMMANDS: Final = {
     "reload": ("dtios.cli.reload", "Apply a changed dtios.yaml to the runtime that runs."),
     "check": ("dtios.cli.check", "Check a dtios.yaml without touching a machine."),
     "status": ("dtios.cli.status", "Show the health of machines and apps."),
+    "ledger": ("dtios.cli.ledger", "Show what each consumer received, and what is missing."),
     "doctor": ("dtios.cli.doctor", "Say what is wrong with a machine, and what mends it."),
     "job": ("dtios.cli.job", "List, show, command and resolve jobs."),
     "condition": ("dtios.cli.condition", "List, acknowledge, confirm and shelve conditions (alarms)."),

@@ -34,6 +34,7 @@ from dtios.runtime.configuration.setup import Setup
 from dtios.runtime.data.router import Router
 from dtios.runtime.jobs.runner import JobRunner
 from dtios.runtime.kernel import Kernel
+from dtios.runtime.ledger.ledger import Ledger
 from dtios.runtime.links.conditions import ConditionBoard
 from dtios.runtime.links.machines import MachineTable
 from dtios.runtime.links.results import ResultBoard
@@ -88,16 +89,19 @@ class Runtime:
             stack.enter_context(self._state.lock())
             journal = await Journal.open(self._state.journal, self._clock.now())
             stack.push_async_callback(journal.aclose)
+            router = Router(self._clock, journal.epoch)
+            ledger = await Ledger.open(journal, router, self._clock, self._checkpoint)
             setup = await anyio.to_thread.run_sync(self._set_up)
             around = stack.enter_context(ExitStack())
             self._tasks = await stack.enter_async_context(anyio.create_task_group())
             stack.callback(self._tasks.cancel_scope.cancel)
-            self.kernel = self._assemble(journal, setup, around)
+            self.kernel = self._assemble(journal, router, ledger, setup, around)
             try:
                 for link in setup.links.values():
                     await self.kernel.links.configure(link)
                 await self.kernel.links.wait_first_tries(START_LIMIT)
                 await self.apps.start(setup.hosted)
+                self._tasks.start_soon(ledger.keep, name="ledger's checkpoints")
                 if self._watch:
                     self._tasks.start_soon(self.configuration.watch, name="watch dtios.yaml")
             except BaseException:
@@ -109,18 +113,23 @@ class Runtime:
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         with anyio.CancelScope(shield=True):
+            self.kernel.ledger.ending()
             await self.apps.stop_all("the runtime ends", STOP_GRACE)
             await self._end_sessions()
+            await self.kernel.ledger.checkpoint()
         await self._stack.__aexit__(None, None, None)
         log.info("runtime ended", epoch=self.kernel.journal.epoch)
+
+    def _checkpoint(self) -> float:
+        """Seconds between two of the ledger's."""
+        return self.configuration.running.config.ledger.checkpoint
 
     def _set_up(self) -> Setup:
         files = () if self._path is None else (self._path,)
         return make_setup(self._config, self._registry, self._state.path, files=files, check=False)
 
-    def _assemble(self, journal: Journal, setup: Setup, around: ExitStack) -> Kernel:
+    def _assemble(self, journal: Journal, router: Router, ledger: Ledger, setup: Setup, around: ExitStack) -> Kernel:
         clock, tasks = self._clock, self._tasks
-        router = Router(clock, journal.epoch)
         gate = Gate(journal, clock)
         machines = MachineTable()
         jobs = JobRunner(journal, gate, router, clock, tasks)
@@ -134,6 +143,7 @@ class Runtime:
             clock=clock,
             journal=journal,
             router=router,
+            ledger=ledger,
             machines=machines,
             gate=gate,
             jobs=jobs,

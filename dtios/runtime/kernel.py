@@ -13,6 +13,7 @@ from dtios.runtime.commands.principal import Principal
 from dtios.runtime.commands.writer import SignalWriter
 from dtios.runtime.data.router import Router
 from dtios.runtime.jobs.runner import JobRunner
+from dtios.runtime.ledger.ledger import Ledger
 from dtios.runtime.links.conditions import ConditionBoard
 from dtios.runtime.links.machines import MachineTable
 from dtios.runtime.links.results import ResultBoard
@@ -48,6 +49,7 @@ class Kernel:
     clock: Clock
     journal: Journal
     router: Router
+    ledger: Ledger
     machines: MachineTable
     gate: Gate
     jobs: JobRunner

@@ -193,12 +193,13 @@ class Client(Commissioning):
 
     @asynccontextmanager
     async def subscribe(
-        self, machine: str, signals: Sequence[str], policy: p.Policy = "block", capacity: int = 10_000
+        self, machine: str, signals: Sequence[str], policy: p.Policy = "block", capacity: int = 10_000, name: str = ""
     ) -> AsyncIterator[Subscription]:
-        """Deliveries of these signals (paths or patterns), the present values first. `capacity` counts values."""
+        """Deliveries of these signals (paths or patterns), the present values first. `capacity` counts values. With a `name` it
+        is the same consumer whenever it comes back, and told by Gaps what it missed."""
         inbox: Inbox[p.Data] = Inbox(DATA_WINDOW + 1, lossy=False)
         async with self.stream(inbox) as number:
-            rows = await self.request(p.Subscribe(number, machine, list(signals), policy, capacity))
+            rows = await self.request(p.Subscribe(number, machine, list(signals), policy, capacity, name))
 
             async def acknowledge(data: int) -> None:
                 await self.tell(p.Ack(number, data))
@@ -325,6 +326,9 @@ class Client(Commissioning):
 
     async def apps(self) -> list[p.AppView]:
         return await self._ask_for(list[p.AppView], p.Apps())
+
+    async def ledger(self, machine: str | None = None) -> list[p.LedgerView]:
+        return await self._ask_for(list[p.LedgerView], p.Ledger(machine))
 
     async def counters(self, machine: str | None = None) -> list[tuple[str, str, str, int, int, int, int, int]]:
         """(consumer, machine, signal, received, delivered, conflated, dropped, pending), promise 1's figures."""

@@ -116,10 +116,13 @@ class MachineHandle:
         return await self._client.write(self.name, signal, value, deadline=deadline)
 
     def subscribe(
-        self, *signals: str, policy: Policy = "block", capacity: int = 10_000
+        self, *signals: str, policy: Policy = "block", capacity: int = 10_000, name: str = ""
     ) -> AbstractAsyncContextManager[Subscription]:
-        """`async with machine.subscribe("Status/*") as deliveries: async for delivery in deliveries: ...`"""
-        return self._client.subscribe(self.name, signals, policy, capacity)
+        """`async with machine.subscribe("Status/*") as deliveries: async for delivery in deliveries: ...`
+
+        With a `name` the app goes on where it was when it subscribes again, also after its own end or the runtime's: what it
+        missed meanwhile is told as Gaps."""
+        return self._client.subscribe(self.name, signals, policy, capacity, name)
 
     def skill(self, name: str) -> SkillHandle:
         """By path, or by the IRI of its capability. Raises ConfigurationError if there is none, or not one alone."""

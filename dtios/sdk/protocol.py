@@ -60,6 +60,9 @@ __all__ = [
     "JobRecord",
     "JobView",
     "Jobs",
+    "Ledger",
+    "LedgerGap",
+    "LedgerView",
     "LogLine",
     "MachineChanged",
     "MachineView",
@@ -92,8 +95,9 @@ __all__ = [
 ]
 
 Policy = Literal["block", "latest", "drop-oldest"]
-"""What a consumer's queue does when it is full: wait (0.5 s at most, then as drop-oldest), keep the newest value of each signal,
-or drop the oldest values and say so with a Gap."""
+"""What a consumer wants: every value, or the latest. Every value: `block` holds a full queue's machine up (0.5 s at most, then as
+drop-oldest), `drop-oldest` never does; what is dropped becomes a Gap. `latest`: the newest value of each signal alone, the others
+are conflated."""
 
 
 class Message(msgspec.Struct, tag=True, array_like=True, forbid_unknown_fields=False):
@@ -122,6 +126,36 @@ class MachineView(msgspec.Struct):
     packml: str | None = None
     unit_mode: str | None = None
     clock: ClockView | None = None
+
+
+class LedgerGap(msgspec.Struct):
+    """A Gap as a consumer was told of it at `noted` (ns UTC), of `of` signals; the first few of these are named."""
+
+    gap: Gap
+    signals: list[str]
+    of: int
+    noted: int
+
+
+class LedgerView(msgspec.Struct):
+    """One consumer's account on one machine, in values, since the runtime's start. Each of `signals` is (path, received,
+    delivered, conflated, dropped, pending). `balanced`: the figures agree, for each signal and with what passed. `gaps` are the
+    newest ones; `told` counts all of them by cause, one for each signal. `open`: its stream is open now."""
+
+    consumer: str
+    machine: str
+    policy: Policy
+    open: bool
+    since: int
+    received: int
+    delivered: int
+    conflated: int
+    dropped: int
+    pending: int
+    balanced: bool
+    signals: list[tuple[str, int, int, int, int, int]]
+    gaps: list[LedgerGap]
+    told: dict[str, int]
 
 
 class JobView(msgspec.Struct):
@@ -251,13 +285,15 @@ class Read(Message):
 
 class Subscribe(Message):
     """Open a stream of Data. `signals` are paths or patterns (`Status/*`, `**`). `capacity` counts values.
-    `acknowledged`: at most two Data wait for an Ack. -> list[[handle, path]]"""
+    At most two Data wait for an Ack. `name`: the consumer is the same one whenever its principal subscribes under this name, and
+    is told what it missed meanwhile; without one each stream is a consumer of its own. -> list[[handle, path]]"""
 
     stream: int
     machine: str
     signals: list[str]
     policy: Policy = "block"
     capacity: int = 10_000
+    name: str = ""
 
 
 class Write(Message):
@@ -469,6 +505,12 @@ class Apps(Message):
     """-> list[AppView]"""
 
 
+class Ledger(Message):
+    """-> list[LedgerView], of machines that this principal may see"""
+
+    machine: str | None = None
+
+
 class Counters(Message):
     """Promise 1's figures. -> list[[consumer, machine, signal, received, delivered, conflated, dropped, pending]]"""
 
@@ -480,7 +522,7 @@ RequestBody = (
     | StartJob | CommandJob | FollowJob | FollowJobs | Jobs | ShowJob | ResolveJob
     | FollowMachines | FollowConditions | Conditions | CommandCondition | FollowResults
     | StorePut | StoreGet | StoreKeys | Ask | Questions | AnswerQuestion
-    | Discover | Examine | Health | BrowseFactsOf | Propose | Configure | Reload | Configuration | Apps | Counters
+    | Discover | Examine | Health | BrowseFactsOf | Propose | Configure | Reload | Configuration | Apps | Counters | Ledger
 )  # fmt: skip
 
 

@@ -140,7 +140,8 @@ class Roles:
         if not signals:
             started()
             await anyio.sleep_forever()
-        async with self._client.subscribe(machine.name, signals, handler.policy, handler.capacity) as deliveries:
+        subscribed = self._client.subscribe(machine.name, signals, handler.policy, handler.capacity, handler.name)
+        async with subscribed as deliveries:
             started()
             async for delivery in deliveries:
                 if handler.kind == "batch":

@@ -99,9 +99,13 @@ async def _subscribe(session: Session, body: p.Subscribe, request: p.Request) ->
     if body.capacity < 1:
         raise ConfigurationError("a queue holds at least one value", where=machine.name)
     handles = {machine.handle(path): path for path in paths}
-    name = f"{session.principal.name}/{body.stream}"
+    if body.name.isdecimal():
+        raise ConfigurationError(f"{body.name} is no consumer's name", where=machine.name, mend="give it one with a letter")
+    name = f"{session.principal.name}/{body.name or body.stream}"
     consumer = Consumer(name, handles, body.policy, body.capacity, session.kernel.clock)
-    session.open_stream(body.stream, lambda: session.pump_data(body.stream, machine, consumer))
+    session.check_free(body.stream)
+    await session.kernel.ledger.enter(consumer, machine.identity, handles, lasting=bool(body.name))
+    session.open_data(body.stream, machine, consumer)
     return list(handles.items())
 
 
@@ -327,6 +331,18 @@ async def _apps(session: Session, body: p.Apps, request: p.Request) -> list[p.Ap
     return session.kernel.app_views()
 
 
+@handles(p.Ledger)
+async def _ledger(session: Session, body: p.Ledger, request: p.Request) -> list[p.LedgerView]:
+    wanted = None if body.machine is None else _visible(session, body.machine).identity
+    views = []
+    for entry in session.kernel.ledger:
+        machine = session.kernel.machines.by_identity(entry.identity)
+        seen = machine is not None and session.principal.may_see(machine.machine)
+        if machine is not None and seen and wanted in (None, entry.identity):
+            views.append(entry.view(machine.name))
+    return sorted(views, key=lambda view: (view.machine, view.consumer))
+
+
 @handles(p.Counters)
 async def _counters(session: Session, body: p.Counters, request: p.Request) -> list[tuple[Any, ...]]:
     rows = []
@@ -339,10 +355,11 @@ async def _counters(session: Session, body: p.Counters, request: p.Request) -> l
 def _accounts(session: Session, machine: LiveMachine) -> list[tuple[Any, ...]]:
     rows = []
     for consumer in session.kernel.router.consumers:
+        pending = consumer.pending()
         for handle in consumer.handles:
             path = machine.path(handle)
             if path is not None:
-                a = consumer.account(handle)
+                a = consumer.tally.account(handle, pending.get(handle, 0))
                 rows.append((consumer.name, machine.name, path, a.received, a.delivered, a.conflated, a.dropped, a.pending))
     for queue in session.kernel.results.queues:
         name = machine.name

@@ -76,6 +76,7 @@ class Session:
         self._scopes: dict[int, anyio.CancelScope] = {}
         self._consumers: dict[int, tuple[Consumer, anyio.Semaphore]] = {}
         self._followed: dict[int, LiveMachine] = {}
+        self._entered: set[Consumer] = set()
         self._revoked: dict[int, DtiosError] = {}
         self._under_way = 0
         self.opened: list[Link] = []
@@ -96,6 +97,8 @@ class Session:
             try:
                 with anyio.CancelScope(shield=True):
                     await self._transport.aclose()
+                    for consumer in self._entered:  # of streams that were cancelled before they began
+                        consumer.close()
                     if not self._handed_over:
                         await self.kernel.jobs.owner_lost(self.principal)
                     for link in self.opened:
@@ -197,8 +200,7 @@ class Session:
 
     def open_stream(self, stream: int, pump: Callable[[], Awaitable[None]]) -> None:
         """Run a stream's pump in a task of its own until it ends or the client closes it."""
-        if stream in self._scopes:
-            raise ConfigurationError(f"the stream {stream} is open already", mend="choose another number")
+        self.check_free(stream)
         scope = self._scopes[stream] = anyio.CancelScope()
 
         async def pumped() -> None:
@@ -221,6 +223,23 @@ class Session:
 
         self._tasks.start_soon(pumped, name=f"{self.principal.name}: stream {stream}")
 
+    def check_free(self, stream: int) -> None:
+        if stream in self._scopes:
+            raise ConfigurationError(f"the stream {stream} is open already", mend="choose another number")
+
+    def open_data(self, stream: int, machine: LiveMachine, consumer: Consumer) -> None:
+        """A stream of values. The consumer is closed with it, or with the session."""
+        self._entered.add(consumer)
+        try:
+            self.open_stream(stream, lambda: self.pump_data(stream, machine, consumer))
+        except ConfigurationError:
+            self._leave(consumer)
+            raise
+
+    def _leave(self, consumer: Consumer) -> None:
+        self._entered.discard(consumer)
+        self.kernel.router.detach(consumer)
+
     def regranted(self) -> None:
         """The principal has other grants: a stream of what it may no longer read ends, and says why."""
         for stream, machine in tuple(self._followed.items()):
@@ -241,6 +260,8 @@ class Session:
         router.attach(consumer)
         try:
             await machine.link.points.monitor(handles)
+            if machine.link.points.stands:
+                consumer.settle(handles, self.kernel.clock.now())
             try:
                 while True:
                     await window.acquire()
@@ -254,7 +275,7 @@ class Session:
         finally:
             self._consumers.pop(stream, None)
             self._followed.pop(stream, None)
-            router.detach(consumer)
+            self._leave(consumer)
 
     async def pump_changes(
         self,

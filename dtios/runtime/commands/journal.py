@@ -135,6 +135,10 @@ class Journal:
                 ) from error
         return result
 
+    async def transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """One transaction of another room's, in the writer's thread. Raises TemporaryError."""
+        return await self._transact(work)
+
     # --- audit: intent before the wire, outcome after ---
 
     async def intend(

@@ -141,6 +141,14 @@ class PublisherSettings(_Strict):
     machines: list[str] = []
 
 
+class LedgerSettings(_Strict):
+    """How promise 1's account is kept."""
+
+    checkpoint: float = Field(
+        1.0, ge=0.1, le=60, description="seconds between two notes on disk of how far each consumer has come"
+    )
+
+
 class RuntimeConfig(_Strict):
     """dtios.yaml."""
 
@@ -149,6 +157,7 @@ class RuntimeConfig(_Strict):
     machines: dict[Name, MachineSettings] = {}
     apps: dict[Name, AppSettings] = {}
     publishers: dict[Name, PublisherSettings] = {}
+    ledger: LedgerSettings = LedgerSettings()
 
     @model_validator(mode="after")
     def _consistent(self) -> "RuntimeConfig":

@@ -5,22 +5,35 @@ For each signal: received = delivered + conflated + dropped (each with a Gap) + 
 """
 
 from collections import Counter, deque
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Final, Protocol
 
 import anyio
 
 from dtios.model.batch import Batch
-from dtios.model.gap import Gap, GapCause
-from dtios.model.values import NO_TIME
+from dtios.model.gap import Gap
+from dtios.runtime.data.missing import Losses
+from dtios.runtime.ledger.account import Account, Tally, counted
 from dtios.sdk.clock import Clock
 from dtios.sdk.protocol import Policy
 
-__all__ = ["BLOCK_LIMIT", "Account", "Consumer", "Delivery"]
+__all__ = ["BLOCK_LIMIT", "Consumer", "Delivery", "Gaps", "Witness"]
 
 BLOCK_LIMIT: Final = 0.5
 """Seconds a full `block` queue may hold up a machine before it turns into drop-oldest, until it is empty again."""
+
+Gaps = list[tuple[int, Gap]]
+"""(handle, Gap)"""
+
+
+class Witness(Protocol):
+    """Who writes down what a consumer was told, and what was left when it ended."""
+
+    def told(self, gaps: Gaps) -> None: ...
+
+    def closed(self, consumer: "Consumer", complete: int) -> None:
+        """`complete`: see `Consumer.complete`."""
 
 
 @dataclass(slots=True)
@@ -28,50 +41,8 @@ class Delivery:
     """What a consumer takes at once: gaps first, then rows. It is pending until `Consumer.acknowledge` is told its number."""
 
     number: int
-    gaps: list[tuple[int, Gap]]
+    gaps: Gaps
     batch: Batch | None
-
-
-@dataclass(slots=True, frozen=True)
-class Account:
-    """Promise 1 for one signal and consumer, in values."""
-
-    received: int
-    delivered: int
-    conflated: int
-    dropped: int
-    pending: int
-
-    @property
-    def balanced(self) -> bool:
-        return self.received == self.delivered + self.conflated + self.dropped + self.pending
-
-
-class _Missing:
-    """A Gap being widened while values go on being dropped."""
-
-    __slots__ = ("count", "receive", "source")
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.source: list[int] = []
-        self.receive: list[int] = []
-
-    def add(self, source: int, receive: int) -> None:
-        self.count += 1
-        self.receive = [self.receive[0] if self.receive else receive, receive]
-        if source != NO_TIME:
-            self.source = [self.source[0] if self.source else source, source]
-
-    def gap(self, cause: GapCause) -> Gap:
-        first, last = (self.source[0], self.source[1]) if self.source else (None, None)
-        return Gap(cause, first, last, self.receive[0], self.receive[1], self.count)
-
-
-def _widened(earlier: Gap, later: Gap) -> Gap:
-    """Two gaps of one cause as one, when a queue has no room for both."""
-    count = None if earlier.count is None or later.count is None else earlier.count + later.count
-    return Gap(later.cause, earlier.source_from, later.source_to, earlier.receive_from, later.receive_to, count)
 
 
 class Consumer:
@@ -83,23 +54,30 @@ class Consumer:
         self.policy = policy
         self.capacity = capacity
         self.closed = False
+        self.witness: Witness | None = None
+        self.tally = Tally(policy == "latest")
+        self.owed: dict[int, Gap] = {}
+        """Gaps that last until the signal is heard of: those of the time before this consumer came back."""
         self._clock = clock
-        self._queue: deque[Batch | list[tuple[int, Gap]]] = deque()
+        self._queue: deque[Batch | Gaps] = deque()
+        self._door: list[Batch] = []
         self._size = 0
         self._overrun = False
-        self._missing: dict[int, _Missing] = {}
-        self._held: dict[tuple[int, GapCause], Gap] = {}
+        self._losses = Losses()
         self._latest: dict[int, tuple[Batch, int]] = {}
-        self._in_flight: dict[int, list[int]] = {}
+        self._in_flight: dict[int, Delivery] = {}
         self._number = 0
         self._filled = anyio.Event()
         self._drained = anyio.Event()
-        self._received: Counter[int] = Counter()
-        self._delivered: Counter[int] = Counter()
-        self._conflated: Counter[int] = Counter()
-        self._dropped: Counter[int] = Counter()
 
     # --- the router's side ---
+
+    def follow(self, handles: Iterable[int]) -> None:
+        """Exactly these signals from now on."""
+        followed = set(handles)
+        self.tally.end(self.handles - followed)
+        self.handles = followed
+        self.tally.follow(followed)
 
     @property
     def would_block(self) -> bool:
@@ -108,18 +86,37 @@ class Consumer:
     def full_for(self, batch: Batch) -> bool:
         return bool(self._size) and self._size + len(batch) > self.capacity
 
-    async def put(self, batch: Batch) -> None:
-        """Take rows in. With policy `block` this waits, at most BLOCK_LIMIT, for room."""
-        if self.would_block and self.full_for(batch):
-            await self._wait_for_room(batch)
-        self.put_nowait(batch)
+    def expect(self, batch: Batch) -> None:
+        """Counted rows that have to wait for room: they are received, and `admit` lets them in."""
+        if not self.closed:
+            self.tally.take_in(batch)
+            self._door.append(batch)
+
+    async def admit(self, batch: Batch) -> None:
+        """Wait, at most BLOCK_LIMIT, for room. Who is cancelled here leaves the rows in the queue all the same."""
+        try:
+            if self.would_block and self.full_for(batch):
+                await self._wait_for_room(batch)
+        finally:
+            self.let_in(batch)
+
+    def let_in(self, batch: Batch) -> None:
+        """At once, if it still waits."""
+        if batch in self._door:
+            self._door.remove(batch)
+            self._enter(batch)
 
     def put_nowait(self, batch: Batch) -> None:
         """Take rows in at once: what does not fit is conflated or dropped, and counted."""
         if self.closed:
             return
         if batch.sequences:
-            self._received.update(batch.handles)
+            self.tally.take_in(batch)
+        self._enter(batch)
+
+    def _enter(self, batch: Batch) -> None:
+        if self.owed and batch.sequences:
+            self.settle(batch.handles, batch.receive_time)
         if self.policy == "latest":
             self._conflate(batch)
         else:
@@ -130,7 +127,7 @@ class Consumer:
             self._size += len(batch)
         self._filled.set()
 
-    def put_gaps(self, gaps: list[tuple[int, Gap]]) -> None:
+    def put_gaps(self, gaps: Gaps) -> None:
         """A loss before receipt, at this place in the stream."""
         if not gaps or self.closed:
             return
@@ -138,6 +135,11 @@ class Consumer:
             self._drop_oldest()
         self._queue.append(gaps)
         self._filled.set()
+
+    def settle(self, handles: Iterable[int], now: int) -> None:
+        """These signals are heard of: the Gaps owed for them end."""
+        due = [(h, self.owed.pop(h)) for h in dict.fromkeys(handles) if h in self.owed]
+        self.put_gaps([(h, replace(gap, receive_to=max(now, gap.receive_from or now))) for h, gap in due])
 
     async def _wait_for_room(self, batch: Batch) -> None:
         with anyio.move_on_after(BLOCK_LIMIT) as patience:
@@ -148,12 +150,14 @@ class Consumer:
             self._overrun = True
 
     def _conflate(self, batch: Batch) -> None:
-        latest = self._latest
+        latest, conflated = self._latest, 0
         for index, handle in enumerate(batch.handles):
             before = latest.pop(handle, None)  # popped so that order among signals is that of their newest values
             if before is not None and before[0].sequences:
-                self._conflated[handle] += 1
+                conflated += 1
             latest[handle] = (batch, index)
+        if conflated:
+            self.tally.conflate(conflated)
         self._size = len(latest)
 
     def _drop_oldest(self) -> None:
@@ -161,40 +165,30 @@ class Consumer:
         if isinstance(item, Batch):
             self._size -= len(item)
             if item.sequences:
-                self._note_dropped(item)
+                self.tally.drop(item.handles)
+                self._losses.note(item)
         else:
-            for handle, gap in item:  # a Gap is never dropped: it waits at the queue's head, widened
-                before = self._held.get((handle, gap.cause))
-                self._held[handle, gap.cause] = gap if before is None else _widened(before, gap)
-
-    def _note_dropped(self, batch: Batch) -> None:
-        self._dropped.update(batch.handles)
-        for handle, source in zip(batch.handles, batch.source_times, strict=True):
-            missing = self._missing.get(handle)
-            if missing is None:
-                missing = self._missing[handle] = _Missing()
-            missing.add(source, batch.receive_time)
+            self._losses.hold(item)
 
     # --- the taker's side ---
 
     async def take(self) -> Delivery | None:
         """Wait for what comes next; None when the consumer was closed and is empty."""
-        while not (self._queue or self._latest or self._missing or self._held):
+        while not (self._queue or self._latest or self._losses):
             if self.closed:
                 return None
             self._filled = anyio.Event()
             await self._filled.wait()
-        gaps = [(handle, gap) for (handle, _), gap in self._held.items()]
-        gaps += [(handle, missing.gap(GapCause.QUEUE_OVERFLOW)) for handle, missing in self._missing.items()]
-        self._held.clear()
-        self._missing.clear()
+        gaps = self._losses.take()
         while self._queue and isinstance(ahead := self._queue[0], list):
             gaps += ahead
             self._queue.popleft()
         batch = self._take_latest() if self.policy == "latest" else self._take_queued()
         self._number += 1
-        self._in_flight[self._number] = [] if batch is None else _counted(batch)
-        return Delivery(self._number, gaps, batch)
+        delivery = self._in_flight[self._number] = Delivery(self._number, gaps, batch)
+        if gaps and self.witness is not None:
+            self.witness.told(gaps)
+        return delivery
 
     def _take_queued(self) -> Batch | None:
         if not self._queue:
@@ -226,42 +220,55 @@ class Consumer:
 
     def acknowledge(self, number: int) -> bool:
         """The handler of that delivery returned: its values are delivered. False for a number that is not under way."""
-        handles = self._in_flight.pop(number, None)
-        if handles is None:
+        delivery = self._in_flight.pop(number, None)
+        if delivery is None:
             return False
-        self._delivered.update(handles)
+        if delivery.batch is not None:
+            self.tally.deliver(delivery.batch)
         return True
 
     def close(self) -> None:
         """Nobody takes any more: what is pending is dropped, and says so in the account."""
+        if self.closed:
+            return
         self.closed = True
-        for item in self._queue:
-            if isinstance(item, Batch):
-                self._dropped.update(_counted(item))
-        for handles in self._in_flight.values():
-            self._dropped.update(handles)
-        self._dropped.update(handle for handle, (batch, _) in self._latest.items() if batch.sequences)
-        self._queue.clear()
-        self._in_flight.clear()
-        self._latest.clear()
+        complete = self.complete(self._clock.now())
+        self.tally.drop([handle for batch in self._batches() for handle in counted(batch)])
+        self.tally.drop([handle for handle, (batch, _) in self._latest.items() if batch.sequences])
+        self.tally.end(self.handles)
+        for held in (self._queue, self._door, self._in_flight, self._latest):
+            held.clear()
         self._size = 0
         self._filled.set()
         self._drained.set()
+        if self.witness is not None:
+            self.witness.closed(self, complete)
 
     # --- the account ---
 
+    def _batches(self) -> Iterator[Batch]:
+        """What was received and is not delivered, but for what `latest` keeps."""
+        yield from (d.batch for d in self._in_flight.values() if d.batch is not None)
+        yield from (item for item in self._queue if isinstance(item, Batch))
+        yield from self._door
+
+    def pending(self) -> Mapping[int, int]:
+        """How many values of each signal wait to be taken or acknowledged."""
+        found: Counter[int] = Counter()
+        for batch in self._batches():
+            found.update(counted(batch))
+        found.update(handle for handle, (batch, _) in self._latest.items() if batch.sequences)
+        return found
+
     def account(self, handle: int) -> Account:
-        pending = sum(handles.count(handle) for handles in self._in_flight.values())
-        pending += sum(_counted(b).count(handle) for b in self._queue if isinstance(b, Batch))
-        if handle in self._latest and self._latest[handle][0].sequences:
-            pending += 1
-        return Account(self._received[handle], self._delivered[handle], self._conflated[handle], self._dropped[handle], pending)
+        return self.tally.account(handle, self.pending().get(handle, 0))
 
-
-def _counted(batch: Batch) -> list[int]:
-    """The handles of rows that count: those with a sequence number."""
-    if not batch.sequences:
-        return []
-    if 0 in batch.sequences:
-        return [h for h, n in zip(batch.handles, batch.sequences, strict=True) if n]
-    return batch.handles
+    def complete(self, now: int) -> int:
+        """All that was received before this time (ns UTC) is delivered, and the Gaps that begin before it are told."""
+        since = [now, *self._losses.since()]
+        since += [batch.receive_time for batch in self._batches() if batch.sequences]
+        since += [batch.receive_time for batch, _ in self._latest.values() if batch.sequences]
+        told = [gap for delivery in self._in_flight.values() for _, gap in delivery.gaps]
+        told += [gap for item in self._queue if not isinstance(item, Batch) for _, gap in item]
+        since += [gap.receive_from for gap in told if gap.receive_from is not None]
+        return min(since)

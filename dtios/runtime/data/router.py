@@ -33,6 +33,7 @@ class Router:
         self._sequences: dict[int, int] = {}
         self._last: dict[int, _Row] = {}
         self._consumers: dict[Consumer, None] = {}
+        self._held: list[int] = []
 
     # --- handles ---
 
@@ -54,7 +55,10 @@ class Router:
             self._conversions[handle] = conversion
 
     def release(self, handles: Iterable[int]) -> None:
-        for handle in handles:
+        released = set(handles)
+        for consumer in self._consumers:
+            consumer.tally.end(released)
+        for handle in released:
             self._sequences.pop(handle, None)
             self._conversions.pop(handle, None)
             self._last.pop(handle, None)
@@ -77,8 +81,10 @@ class Router:
     def attach(self, consumer: Consumer) -> None:
         """From now on the consumer gets its signals; the present readings, where known, come first."""
         self._consumers[consumer] = None
+        consumer.tally.begin(self._sequences, consumer.handles)
         known = [(h, self._last[h]) for h in consumer.handles if h in self._last]
         if known:
+            consumer.settle([h for h, _ in known], self._clock.now())
             consumer.put_nowait(
                 Batch(
                     [h for h, _ in known],
@@ -104,17 +110,35 @@ class Router:
     async def deliver(self, batch: Batch) -> None:
         """Number the rows, convert, remember, and give them to all who want them; waits as long as a `block` queue does."""
         self._stamp(batch)
+        if not batch.handles:
+            return
         if self._conversions:
             self._apply_conversions(batch)
         self._remember(batch)
         waiting = [(c, part) for c, part in self._shares(batch) if not self._gave_at_once(c, part)]
-        if len(waiting) == 1:
-            consumer, part = waiting[0]
-            await consumer.put(part)
-        elif waiting:
+        if waiting:
+            await self._wait(waiting, batch.receive_time)
+
+    async def _wait(self, waiting: list[tuple[Consumer, Batch]], received: int) -> None:
+        """For room at each of these; meanwhile the connection holds what comes after."""
+        self._held.append(received)
+        try:
+            if len(waiting) == 1:
+                consumer, part = waiting[0]
+                await consumer.admit(part)
+                return
             async with anyio.create_task_group() as together:
                 for consumer, part in waiting:
-                    together.start_soon(consumer.put, part, name=f"wait for room: {consumer.name}")
+                    together.start_soon(consumer.admit, part, name=f"wait for room: {consumer.name}")
+        finally:
+            self._held.remove(received)
+            for consumer, part in waiting:
+                consumer.let_in(part)  # who was cancelled before it began to wait
+
+    @property
+    def held_since(self) -> int | None:
+        """When the oldest of what connections hold back may have been received; None where nothing is held up."""
+        return min(self._held, default=None)
 
     def make_up(self, handles: Iterable[int], status: int, receive_time: int) -> None:
         """Rows that no machine sent (Bad on loss): not numbered, not counted, never waited for."""
@@ -133,8 +157,15 @@ class Router:
         for consumer in self._consumers:
             consumer.put_gaps([(h, gap) for h in missing if h in consumer.handles])
 
+    def heard(self, handles: Iterable[int], now: int) -> None:
+        """These are subscribed: what a consumer is owed for the time before ends here."""
+        for consumer in self._consumers:
+            if consumer.owed:
+                consumer.settle(handles, now)
+
     def _gave_at_once(self, consumer: Consumer, part: Batch) -> bool:
         if consumer.would_block and consumer.full_for(part):
+            consumer.expect(part)
             return False
         consumer.put_nowait(part)
         return True

@@ -90,7 +90,7 @@ def _dropped(kernel: "Kernel") -> Iterator[Finding]:
     for machine in kernel.machines:
         for consumer in kernel.router.consumers:
             here = [handle for handle in consumer.handles if machine.path(handle) is not None]
-            lost[consumer.name, machine.name] += sum(consumer.account(handle).dropped for handle in here)
+            lost[consumer.name, machine.name] += sum(map(consumer.tally.dropped, here))
     for (consumer_name, name), count in lost.items():
         if count:
             message = f"{count} values of {name} were dropped for {consumer_name}, which takes them more slowly than they come"

@@ -244,6 +244,7 @@ class Link:
         if self._lost_at is not None:
             self._outage = {handle: self._outage.get(handle, self._lost_at) for handle in self.points.wanted}
         await self.points.begin()
+        self._router.heard(self.points.wanted, self._clock.now())
         if self._lost_at is not None:
             log.info("connection restored", endpoint=self.url)
         self._lost_at = None

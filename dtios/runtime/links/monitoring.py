@@ -124,6 +124,11 @@ class Monitoring:
     def end(self) -> None:
         self._stands = False
 
+    @property
+    def stands(self) -> bool:
+        """A session has come up, and is not lost."""
+        return self._stands
+
     async def settle(self) -> None:
         """Make good what differs. A point that goes on as it was is not touched; one that was refused is asked for again."""
         async with self._changing:

@@ -28,7 +28,7 @@ class StateWatch:
             if point is not None
             for path in point.signals
         }
-        self._consumer.handles = set(self._machines)
+        self._consumer.follow(self._machines)
         return list(self._machines)
 
     async def run(self) -> None:

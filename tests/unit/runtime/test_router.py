@@ -14,6 +14,7 @@ from dtios.model.gap import Gap, GapCause
 from dtios.model.status import BAD_NO_COMMUNICATION
 from dtios.runtime.data.consumer import BLOCK_LIMIT, Consumer
 from dtios.runtime.data.router import Router
+from dtios.runtime.ledger.account import Account
 from dtios.sdk.clock import SystemClock
 
 CLOCK = SystemClock()
@@ -111,8 +112,10 @@ async def test_a_full_block_queue_holds_the_machine_up_until_there_is_room() -> 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(router.deliver, batch([a], start=2))
         await anyio.sleep(BLOCK_LIMIT / 5)
-        assert taker.account(a).received == 2
+        assert taker.account(a) == Account(received=3, pending=3)
+        assert router.held_since == 1
         assert await taker.take() is not None
+    assert router.held_since is None
     assert taker.account(a).received == 3
     assert taker.account(a).dropped == 0
 

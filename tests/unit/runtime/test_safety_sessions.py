@@ -14,6 +14,8 @@ from dtios.model.errors import TemporaryError
 from dtios.runtime.clients.session import MAX_REQUESTS, WINDOW, Session
 from dtios.runtime.commands.journal import Journal
 from dtios.runtime.data.consumer import Consumer
+from dtios.runtime.data.router import Router
+from dtios.runtime.ledger.account import Account
 from dtios.sdk import protocol as p
 from dtios.sdk.clock import SystemClock
 from dtios.sdk.codec import pack
@@ -142,15 +144,18 @@ async def test_acks_of_what_was_never_sent_open_no_window(tmp_path: Path) -> Non
 
 
 async def test_an_acknowledged_gap_frees_its_place() -> None:
-    consumer = Consumer("c", [1], DROP, 2, SystemClock())
+    router = Router(SystemClock(), 1)
+    handle = router.register()
+    consumer = Consumer("c", [handle], DROP, 2, SystemClock())
+    router.attach(consumer)
     for value in range(5):
-        consumer.put_nowait(Batch([1], [value], [0], [0], [0], 0, 1, [value + 1]))
+        await router.deliver(Batch([handle], [value], [0], [0], [0], 0))
     first = await consumer.take()
     assert first is not None
     assert not consumer.acknowledge(99)
     assert consumer.acknowledge(first.number)
     assert not consumer.acknowledge(first.number)
-    assert consumer.account(1).balanced
+    assert consumer.account(handle) == Account(received=5, delivered=1, dropped=3, pending=1)
 
 
 async def test_a_request_s_number_used_twice_counts_twice(tmp_path: Path) -> None:

@@ -1,0 +1,253 @@
+"""The ledger: a consumer that comes back is told what lies between, and its account goes on."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import anyio
+import pytest
+
+from dtios.model.batch import Batch
+from dtios.model.errors import TemporaryError
+from dtios.model.gap import Gap, GapCause
+from dtios.runtime.commands.journal import Journal
+from dtios.runtime.data.consumer import Consumer
+from dtios.runtime.data.router import Router
+from dtios.runtime.ledger.ledger import MARGIN, Ledger
+from dtios.sdk.protocol import LedgerView, Policy
+
+SECOND = 10**9
+
+
+class Turned:
+    """A clock that the test turns."""
+
+    def __init__(self) -> None:
+        self.time = 1_000 * SECOND
+
+    def now(self) -> int:
+        return self.time
+
+    def monotonic(self) -> float:
+        return self.time / SECOND
+
+    async def sleep(self, seconds: float) -> None:
+        await anyio.sleep(seconds)
+
+
+@dataclass
+class House:
+    """One runtime's router and ledger over a journal that outlives them. `paths` are the signals of the machine `m`."""
+
+    journal: Journal
+    router: Router
+    ledger: Ledger
+    clock: Turned
+    paths: dict[int, str] = field(default_factory=dict)
+
+    def signal(self, path: str) -> int:
+        handle = self.router.register()
+        self.paths[handle] = path
+        return handle
+
+    async def enter(self, name: str, *handles: int, policy: Policy = "block", lasting: bool = True) -> Consumer:
+        consumer = Consumer(name, handles, policy, 10, self.clock)
+        await self.ledger.enter(consumer, "m", {h: self.paths[h] for h in handles}, lasting=lasting)
+        self.router.attach(consumer)
+        return consumer
+
+    async def deliver(self, *handles: int, after: int = SECOND) -> int:
+        """A message some time later; when it was received."""
+        self.clock.time += after
+        size = len(handles)
+        now = self.clock.time
+        await self.router.deliver(Batch(list(handles), [0.0] * size, [0] * size, [now] * size, [now] * size, now))
+        return now
+
+    def views(self) -> Mapping[str, LedgerView]:
+        return {view.consumer: view for view in (entry.view("m") for entry in self.ledger)}
+
+
+@asynccontextmanager
+async def house(folder: Path, clock: Turned) -> AsyncIterator[House]:
+    """What is left open at the end is left as by a kill -9: nothing is written any more."""
+    journal = await Journal.open(folder / "journal.sqlite3", clock.now())
+    router = Router(clock, journal.epoch)
+    try:
+        yield House(journal, router, await Ledger.open(journal, router, clock, lambda: 1.0), clock)
+    finally:
+        await journal.aclose()
+
+
+async def handled(consumer: Consumer) -> list[tuple[int, Gap]]:
+    """All that is there, taken and acknowledged; the Gaps."""
+    gaps: list[tuple[int, Gap]] = []
+    with anyio.move_on_after(0.01):
+        while (delivery := await consumer.take()) is not None:
+            gaps += delivery.gaps
+            consumer.acknowledge(delivery.number)
+    return gaps
+
+
+async def test_a_new_consumer_is_told_nothing(tmp_path: Path) -> None:
+    async with house(tmp_path, Turned()) as one:
+        a = one.signal("a")
+        consumer = await one.enter("app/speed", a)
+        await one.deliver(a)
+        assert await handled(consumer) == []
+
+
+async def test_one_that_comes_back_is_told_of_the_time_between_and_its_account_goes_on(tmp_path: Path) -> None:
+    async with house(tmp_path, Turned()) as one:
+        a, b = one.signal("a"), one.signal("b")
+        first = await one.enter("app/speed", a)
+        for _ in range(3):
+            await one.deliver(a)
+        await handled(first)
+        stopped = one.clock.time
+        one.router.detach(first)
+        for _ in range(2):
+            await one.deliver(a, b)
+        second = await one.enter("app/speed", a, b)
+        back = await one.deliver(a, b)
+        ((handle, gap),) = await handled(second)
+        assert handle == a, "b is new to it"
+        assert gap == Gap(GapCause.CONSUMER_STOPPED, receive_from=stopped - MARGIN, receive_to=back - SECOND)
+        view = one.views()["app/speed"]
+        assert view.balanced
+        assert view.signals == [("a", 4, 4, 0, 0, 0), ("b", 1, 1, 0, 0, 0)]
+        assert [(g.signals, g.of) for g in view.gaps] == [(["a"], 1)]
+        assert view.told == {"consumer-stopped": 1}
+
+
+async def test_values_that_waited_when_it_ended_lie_in_its_gap(tmp_path: Path) -> None:
+    async with house(tmp_path, Turned()) as one:
+        a = one.signal("a")
+        first = await one.enter("app/speed", a)
+        await one.deliver(a)
+        await handled(first)
+        waiting = await one.deliver(a)
+        await one.deliver(a)
+        one.router.detach(first)
+        second = await one.enter("app/speed", a)
+        await one.deliver(a)
+        ((_, gap),) = await handled(second)
+        assert gap.receive_from == waiting
+        assert one.views()["app/speed"].signals == [("a", 4, 2, 0, 2, 0)]
+        assert one.views()["app/speed"].balanced
+
+
+@pytest.mark.parametrize("orderly", [True, False])
+async def test_after_the_runtime_s_end_each_signal_has_one_gap_from_the_last_checkpoint(tmp_path: Path, orderly: bool) -> None:
+    clock = Turned()
+    async with house(tmp_path, clock) as one:
+        a, b = one.signal("a"), one.signal("b")
+        consumer = await one.enter("app/speed", a, b)
+        await one.deliver(a, b)
+        await handled(consumer)
+        await one.ledger.checkpoint()
+        written = clock.time
+        await one.deliver(a, b)
+        await handled(consumer)
+        if orderly:
+            one.ledger.ending()
+            one.router.detach(consumer)
+            await one.ledger.checkpoint()
+            written = clock.time
+    async with house(tmp_path, clock) as two:
+        c, b, a = two.signal("c"), two.signal("b"), two.signal("a")
+        consumer = await two.enter("app/speed", a, b, c)
+        stranger = await two.enter("app/other", a, b)
+        first = await two.deliver(a, c)
+        second = await two.deliver(b)
+        gaps = await handled(consumer)
+        cause = GapCause.RUNTIME_RESTART
+        assert gaps == [
+            (a, Gap(cause, receive_from=written - MARGIN, receive_to=first)),
+            (b, Gap(cause, receive_from=written - MARGIN, receive_to=second)),
+        ]
+        assert await handled(stranger) == []
+
+
+async def test_a_gap_that_nobody_was_told_yet_survives_another_end(tmp_path: Path) -> None:
+    clock = Turned()
+    async with house(tmp_path, clock) as one:
+        consumer = await one.enter("app/speed", one.signal("a"), one.signal("b"))
+        await one.ledger.checkpoint()
+        begun = clock.time
+    async with house(tmp_path, clock) as two:
+        a, b = two.signal("a"), two.signal("b")
+        consumer = await two.enter("app/speed", a, b)
+        await two.deliver(a)
+        await handled(consumer)
+        clock.time += SECOND
+        await two.ledger.checkpoint()
+        again = clock.time
+    async with house(tmp_path, clock) as three:
+        a, b = three.signal("a"), three.signal("b")
+        consumer = await three.enter("app/speed", a, b)
+        await three.deliver(a, b)
+        gaps = dict(await handled(consumer))
+        assert gaps[a].receive_from == again - MARGIN
+        assert gaps[b].receive_from == begun
+
+
+async def test_one_who_had_stopped_before_the_runtime_ended_was_stopped(tmp_path: Path) -> None:
+    clock = Turned()
+    async with house(tmp_path, clock) as one:
+        consumer = await one.enter("app/speed", one.signal("a"))
+        one.router.detach(consumer)
+        await one.ledger.checkpoint()
+    async with house(tmp_path, clock) as two:
+        a = two.signal("a")
+        consumer = await two.enter("app/speed", a)
+        await two.deliver(a)
+        ((_, gap),) = await handled(consumer)
+        assert gap.cause is GapCause.CONSUMER_STOPPED
+
+
+async def test_two_of_one_name_are_two_and_one_without_a_name_leaves_nothing(tmp_path: Path) -> None:
+    async with house(tmp_path, Turned()) as one:
+        a = one.signal("a")
+        await one.enter("app/speed", a)
+        await one.enter("app/speed", a)
+        nameless = await one.enter("cli:anna/7", a, lasting=False)
+        assert set(one.views()) == {"app/speed", "app/speed#2", "cli:anna/7"}
+        one.router.detach(nameless)
+        assert set(one.views()) == {"app/speed", "app/speed#2"}
+
+
+async def test_a_checkpoint_that_cannot_be_written_is_tried_again(tmp_path: Path) -> None:
+    clock = Turned()
+    async with house(tmp_path, clock) as one:
+        a = one.signal("a")
+        consumer = await one.enter("app/speed", a)
+        one.router.detach(consumer)
+        transact = one.journal._transact
+
+        async def full(work: object) -> None:
+            raise TemporaryError("the journal cannot be used (disk full)", where="state directory")
+
+        one.journal._transact = full  # type: ignore[method-assign,assignment]
+        await one.ledger.checkpoint()
+        one.journal._transact = transact  # type: ignore[method-assign]
+        await one.ledger.checkpoint()
+    async with house(tmp_path, clock) as two:
+        a = two.signal("a")
+        consumer = await two.enter("app/speed", a)
+        await two.deliver(a)
+        assert [gap.cause for _, gap in await handled(consumer)] == [GapCause.CONSUMER_STOPPED]
+
+
+async def test_what_a_queue_has_no_room_for_at_a_sudden_end_of_its_deliverer_is_queued_all_the_same(tmp_path: Path) -> None:
+    async with house(tmp_path, Turned()) as one:
+        a = one.signal("a")
+        consumer = await one.enter("app/speed", a)
+        consumer.capacity = 1
+        await one.deliver(a)
+        with anyio.move_on_after(0.02):
+            await one.deliver(a)
+        assert one.views()["app/speed"].signals == [("a", 2, 0, 0, 1, 1)]
+        assert one.views()["app/speed"].balanced
+        assert one.router.held_since is None
