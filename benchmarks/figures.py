@@ -61,6 +61,8 @@ class Figure:
 _CPU = Unit("CPU s / million", "cpu", 1e6, "values", bounded=True)
 _RATE = Unit("values / s", "values", 1.0, "wall")
 _TRIP = Unit("ms", "seconds", 1e3)
+_TIME = Unit("ms", "seconds", 1e3, bounded=True)
+_GROWTH = Unit("MiB more", "bytes", 2**-20)
 _ELAPSED = Unit("ms", "elapsed", 1e3)
 _START = Unit("ms to start", "start", 1e3)
 _MEMORY = Unit("MiB with every item", "bytes", 2**-20)
@@ -104,7 +106,18 @@ FIGURES: tuple[Figure, ...] = (
         (_peer("asyncua, handler", "loop"),),
         rounds=2,
     ),
-    Figure("browse", "tree", (_TRIP,), (_ours("adapter", "browse"),), (_peer("asyncua, recursion", "browse"),), rounds=1),
+    Figure(
+        "browse and describe",
+        "tree",
+        (_TIME, _GROWTH),
+        (
+            _ours("adapter, browse alone", "browse"),
+            _ours("browse, describe and keep", "describe", at_most=1.0),
+            _ours("describe from what was kept", "cached", at_most=0.2),
+        ),
+        (_peer("asyncua, recursion", "browse"),),
+        rounds=1,
+    ),
     Figure(
         "the command line's start",
         "live",

@@ -1,6 +1,7 @@
 """The runtime, measured as its peers are: `python -m benchmarks.ours SCENARIO URL COUNT ITEMS`. Prints one JSON object."""
 
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -16,9 +17,12 @@ import structlog
 from benchmarks import sink
 from benchmarks.meter import Meter, rss
 from dtios.mapping.facts import NodeKind
+from dtios.mapping.matcher import map_machines
+from dtios.mapping.profiles.library import ProfileLibrary
 from dtios.model.batch import Batch
 from dtios.runtime.configuration.config import RuntimeConfig
 from dtios.runtime.core import Runtime
+from dtios.runtime.links.cache import FactsCache
 from dtios.runtime.registry import AppPlugin, Registry
 from dtios.runtime.state import StateDirectory
 from dtios.sdk.adapter import Connection, MonitoredPoint, Sink
@@ -41,7 +45,9 @@ class _Count(Sink):
 
 async def _connected(url: str, count: Meter, work: Any) -> dict[str, Any]:
     made = adapter() if isinstance(adapter, type) else adapter
-    connection = made.connect(url, made.settings(publishing_interval=PERIOD), Path(tempfile.gettempdir()) / "dtios-bench")
+    connection = made.connect(
+        url, made.settings(publishing_interval=PERIOD, keep_alive=60.0, timeout=30.0), Path(tempfile.gettempdir()) / "dtios-bench"
+    )
     async with anyio.create_task_group() as tasks:
         await tasks.start(connection.run, _Count(count))
         result: dict[str, Any] = await work(connection)
@@ -64,9 +70,49 @@ async def connection(url: str, count: int, items: int) -> dict[str, Any]:
 
 async def browse(url: str, count: int, items: int) -> dict[str, Any]:
     async def work(connection: Connection) -> dict[str, Any]:
-        begun = time.perf_counter()
+        before, begun = rss(), time.perf_counter()
         facts = await connection.browse()
-        return {"seconds": time.perf_counter() - begun, "nodes": sum(1 for _ in facts.root.walk())}
+        return {
+            "seconds": time.perf_counter() - begun,
+            "bytes": max(1, rss() - before),
+            "nodes": sum(1 for _ in facts.root.walk()),
+        }
+
+    return await _connected(url, Meter(1), work)
+
+
+async def describe(url: str, count: int, items: int) -> dict[str, Any]:
+    """From a first session to the machines, and what is kept of it on disk."""
+
+    async def work(connection: Connection) -> dict[str, Any]:
+        before, begun = rss(), time.perf_counter()
+        facts = await connection.browse()
+        map_machines(facts, ProfileLibrary.builtin())
+        with tempfile.TemporaryDirectory() as folder:
+            await FactsCache(Path(folder)).save(url, None, await connection.fingerprint(), facts)
+        return {
+            "seconds": time.perf_counter() - begun,
+            "bytes": max(1, rss() - before),
+            "nodes": sum(1 for _ in facts.root.walk()),
+        }
+
+    return await _connected(url, Meter(1), work)
+
+
+async def cached(url: str, count: int, items: int) -> dict[str, Any]:
+    """The same from what is kept, as at the next start; the browse that fills the cache is not counted."""
+
+    async def work(connection: Connection) -> dict[str, Any]:
+        with tempfile.TemporaryDirectory() as folder:
+            cache = FactsCache(Path(folder))
+            await cache.save(url, None, await connection.fingerprint(), await connection.browse())
+            gc.collect()
+            before, begun = rss(), time.perf_counter()
+            known = await cache.load(url, None)
+            assert known is not None
+            assert known.facts is not None
+            map_machines(known.facts, ProfileLibrary.builtin())
+            return {"seconds": time.perf_counter() - begun, "bytes": max(1, rss() - before)}
 
     return await _connected(url, Meter(1), work)
 
@@ -113,12 +159,15 @@ class _Registry(Registry):
             self._plugins["app"][app.name] = [AppPlugin("app", app.name, f"benchmarks.sink:{target}")]
 
 
+_ALONE = {"browse": browse, "describe": describe, "cached": cached}
+
+
 async def main(scenario: str, url: str, count: int, items: int) -> None:
     name, _, isolation = scenario.partition("-")
     if name == "connection":
         result = await connection(url, count, items)
-    elif name == "browse":
-        result = await browse(url, count, items)
+    elif name in _ALONE:
+        result = await _ALONE[name](url, count, items)
     elif name == "idle":
         result = await _through_app("batches", isolation, url, 10**9, hold=1.5)
     else:

@@ -95,7 +95,7 @@ async def loop(client: Client, url: str, count: int, items: int) -> dict[str, An
 
 async def browse(client: Client, url: str, count: int, items: int) -> dict[str, Any]:
     """Recursion as a program on asyncua does it: children, and of each what a description needs."""
-    begun, found = time.perf_counter(), 0
+    before, begun, found = rss(), time.perf_counter(), 0
 
     async def below(node: Node) -> None:
         nonlocal found
@@ -108,7 +108,7 @@ async def browse(client: Client, url: str, count: int, items: int) -> dict[str, 
                 await below(inner)
 
     await below(client.nodes.objects)
-    return {"seconds": time.perf_counter() - begun, "nodes": found}
+    return {"seconds": time.perf_counter() - begun, "bytes": max(1, rss() - before), "nodes": found}
 
 
 async def idle(client: Client, url: str, count: int, items: int) -> dict[str, Any]:

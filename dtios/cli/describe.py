@@ -30,7 +30,7 @@ def command(target: Target, as_json: bool) -> int:
     from dtios.cli.machine_command import on_machines
     from dtios.cli.output import Output
     from dtios.model.values import DataValue
-    from dtios.model.wire_machine import machine_to_json
+    from dtios.model.wire_machine import clock_to_json, machine_to_json
     from dtios.sdk.client import Client
     from dtios.sdk.protocol import MachineView
 
@@ -39,7 +39,8 @@ def command(target: Target, as_json: bool) -> int:
         for view in views:
             values: dict[str, DataValue] = dict(await client.read(view.machine.name))
             state = {"packml": view.packml, "unit_mode": view.unit_mode}
-            forms.append(machine_to_json(view.machine, values, state if any(state.values()) else None))
+            form = machine_to_json(view.machine, values, state if any(state.values()) else None)
+            forms.append(form if view.clock is None else {**form, "clock": clock_to_json(view.clock)})
             texts.append(_text(view, values))
         await Output(as_json).put({"machines": forms}, "\n\n".join(texts))
         return 0
@@ -54,7 +55,7 @@ _NAMEPLATE: Final = {"product_instance_uri": "product instance"}
 
 def _text(view: Any, values: Any) -> str:
     from dtios.cli.output import columns
-    from dtios.cli.text import range_text, reading_text, shortened, unit_text
+    from dtios.cli.text import offset_text, range_text, reading_text, shortened, unit_text
 
     machine = view.machine
     lines = [machine.name, f"  at {machine.endpoint}"]
@@ -62,6 +63,8 @@ def _text(view: Any, values: Any) -> str:
         lines.append(f"  described by {', '.join(machine.profiles)}")
     if view.packml is not None:
         lines.append(f"  state {view.packml}" + (f", mode {view.unit_mode}" if view.unit_mode else ""))
+    if view.clock is not None:
+        lines.append(f"  clock {offset_text(view.clock)}")
     plate = {k: v for k, v in asdict(machine.identification).items() if v is not None}
     if plate:
         lines += ["", "Identification"]

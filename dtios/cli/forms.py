@@ -7,6 +7,7 @@ from dtios.model.job import JobIdentity, JobState, JobSubstate, JobVerb
 from dtios.model.machine import Access
 
 __all__ = [
+    "CLOCK",
     "COUNT",
     "ERROR",
     "ERROR_BODY",
@@ -105,6 +106,12 @@ SUBSTATE: Final = {"enum": [None, *(state.value for state in JobSubstate)]}
 
 _UNIT: Final = {"anyOf": [record({"code": TEXT_OR_NULL, "symbol": TEXT}), {"type": "null"}]}
 _RANGE: Final = {"anyOf": [{"type": "array", "minItems": 2, "maxItems": 2}, {"type": "null"}]}
+CLOCK: Final = {
+    "oneOf": [
+        record({"offset": {"type": "number"}, "error": {"type": "number"}, "rate": {"type": ["number", "null"]}}),
+        {"type": "null"},
+    ]
+}
 _SIGNAL: Final = record(
     {
         "path": TEXT, "address": TEXT, "data_type": TEXT, "unit": _UNIT, "range": _RANGE,
@@ -140,5 +147,7 @@ MACHINE: Final = record(
         "signals": array(_SIGNAL),
         "skills": array(_SKILL),
         "notes": array(TEXT),
-    }
+        "clock": CLOCK,
+    },
+    optional=("clock",),
 )

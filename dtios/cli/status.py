@@ -13,12 +13,12 @@ _COUNTERS: Final = ("consumer", "machine", "signal", "received", "delivered", "c
 
 
 def output_schema() -> dict[str, Any]:
-    from dtios.cli.forms import COUNT, ERROR_BODY, TEXT, TEXT_OR_NULL, TIME, array, choice, line_schema, record
+    from dtios.cli.forms import CLOCK, COUNT, ERROR_BODY, TEXT, TEXT_OR_NULL, TIME, array, choice, line_schema, record
 
     machine = record(
         {
             "name": TEXT, "endpoint": TEXT, "health": choice("connecting", "online", "offline", "failed"), "detail": TEXT,
-            "state": TEXT_OR_NULL,
+            "state": TEXT_OR_NULL, "clock": CLOCK,
         }
     )  # fmt: skip
     app = record(
@@ -53,18 +53,21 @@ def command(counters: bool, config: Path | None, state: Path | None, as_json: bo
     from dtios.cli.output import Output, columns
     from dtios.cli.place import find_running, with_running
     from dtios.cli.running import quiet_logging, run_async
+    from dtios.cli.text import offset_text
+    from dtios.model.wire_machine import clock_to_json
     from dtios.sdk.client import Client
 
     quiet_logging()
     place = find_running(config, state)
 
     async def show(client: Client) -> int:
+        views = await client.machines()
         machines = [
             {
                 "name": view.machine.name, "endpoint": view.machine.endpoint, "health": view.health, "detail": view.detail,
-                "state": view.packml,
+                "state": view.packml, "clock": clock_to_json(view.clock),
             }
-            for view in await client.machines()
+            for view in views
         ]  # fmt: skip
         apps = [
             {
@@ -76,9 +79,10 @@ def command(counters: bool, config: Path | None, state: Path | None, as_json: bo
         configuration = await client.configuration()
         form: dict[str, Any] = {"machines": machines, "apps": apps, "configuration": configuration_form(configuration)}
         rows = [
-            (str(m["name"]), str(m["health"]), str(m["state"] or "-"), str(m["endpoint"]), str(m["detail"])) for m in machines
+            (view.machine.name, view.health, view.packml or "-", offset_text(view.clock), view.machine.endpoint, view.detail)
+            for view in views
         ]
-        lines = columns(("machine", "health", "state", "endpoint", "detail"), rows, indent="") or ["no machines"]
+        lines = columns(("machine", "health", "state", "clock", "endpoint", "detail"), rows, indent="") or ["no machines"]
         app_rows = [(str(a["name"]), str(a["health"]), str(a["restarts"]), str(a["isolation"]), str(a["detail"])) for a in apps]
         lines += ["", *(columns(("app", "health", "restarts", "isolation", "detail"), app_rows, indent="") or ["no apps"])]
         if configuration.problem is not None:

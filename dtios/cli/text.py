@@ -6,8 +6,9 @@ from typing import Any
 from dtios.model.machine import Range, Signal, Unit
 from dtios.model.values import DataValue
 from dtios.model.wire import time_to_json, to_json
+from dtios.sdk.protocol import ClockView
 
-__all__ = ["clock_text", "range_text", "reading_text", "shortened", "unit_text", "value_text"]
+__all__ = ["clock_text", "offset_text", "range_text", "reading_text", "shortened", "unit_text", "value_text"]
 
 _LONGEST = 60
 
@@ -22,6 +23,20 @@ def value_text(value: Any) -> str:
     if isinstance(form, str):
         return form
     return json.dumps(form, ensure_ascii=False)
+
+
+def offset_text(clock: ClockView | None) -> str:
+    """How far a machine's clock is from ours: `12 ms ahead`, `-` where it was not measured, `ours` where no difference shows."""
+    if clock is None:
+        return "-"
+    if abs(clock.offset) <= clock.error:
+        return f"ours (within {_span(clock.error)})"
+    return f"{_span(abs(clock.offset))} {'ahead' if clock.offset > 0 else 'behind'} (within {_span(clock.error)})"
+
+
+def _span(nanoseconds: int) -> str:
+    seconds = nanoseconds / 1e9
+    return f"{seconds * 1e3:.3g} ms" if seconds < 1 else f"{seconds:,.1f} s"
 
 
 def shortened(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Protocol
 
 from dtios.model.gap import Gap
 from dtios.model.job import JobVerb
@@ -13,6 +13,7 @@ from dtios.model.wire_values import to_json
 
 __all__ = [
     "capability_to_json",
+    "clock_to_json",
     "gap_to_json",
     "machine_to_json",
     "range_to_json",
@@ -28,6 +29,17 @@ def unit_to_json(unit: Unit | None) -> dict[str, Any] | None:
 
 def range_to_json(range: Range | None) -> list[Any] | None:
     return None if range is None else [to_json(float(range.low)), to_json(float(range.high))]
+
+
+class _Clock(Protocol):
+    offset: int
+    error: int
+    rate: float | None
+
+
+def clock_to_json(clock: _Clock | None) -> dict[str, Any] | None:
+    """How far a machine's clock is ahead of ours and by how much that may be wrong, in seconds; rate in parts per million."""
+    return None if clock is None else {"offset": clock.offset / 1e9, "error": clock.error / 1e9, "rate": clock.rate}
 
 
 def capability_to_json(capability: Capability | None) -> dict[str, Any] | None:

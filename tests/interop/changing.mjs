@@ -1,5 +1,6 @@
 // A machine whose address space changes while it runs: by the methods of `Control`, which a test calls out of band.
-// `--reversed` declares the namespaces in the other order; `--quietly` tells nobody that something has changed.
+// `--reversed` declares the namespaces in the other order; `--quietly` tells nobody that something has changed; `--one-session`
+// takes one session and no more. Every session that is made or closed is in the log.
 import { DataType, StatusCodes, Variant } from "node-opcua";
 import { nodesets } from "node-opcua-nodesets";
 import { host } from "./hosting.mjs";
@@ -9,7 +10,8 @@ const OTHER = "urn:interop:changing:other";
 const has = (flag) => process.argv.includes(flag);
 const reversed = has("--reversed");
 const quietly = has("--quietly");
-process.argv = process.argv.filter((one) => one !== "--reversed" && one !== "--quietly");
+const alone = has("--one-session");
+process.argv = process.argv.filter((one) => !["--reversed", "--quietly", "--one-session"].includes(one));
 
 await host([nodesets.standard], (addressSpace, log) => {
   for (const uri of reversed ? [OTHER, MACHINE] : [MACHINE, OTHER]) addressSpace.registerNamespace(uri);
@@ -50,4 +52,9 @@ await host([nodesets.standard], (addressSpace, log) => {
   }
   const timer = setInterval(() => { values.Steady += 1; }, 50);
   return [{ timer }];
+}, {
+  ...(alone && { serverCapabilities: { maxSessions: 1 } }),
+}, (server, log) => {
+  server.on("create_session", (session) => log("CreateSession", [session.sessionName], { timeout: session.sessionTimeout }));
+  server.on("session_closed", (session, reason) => log("SessionClosed", [session.sessionName], { reason }));
 });

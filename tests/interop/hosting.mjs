@@ -8,7 +8,7 @@ import { MessageSecurityMode, OPCUACertificateManager, OPCUAServer, SecurityPoli
 import { commandLog } from "./log.mjs";
 
 /** Runs a server over `nodesets`; `fill(addressSpace, log, server)` makes its instances and returns what has a timer. */
-export async function host(nodesets, fill, more = {}) {
+export async function host(nodesets, fill, more = {}, watch = () => {}) {
   const { values: options } = parseArgs({
     options: { port: { type: "string", default: "0" }, log: { type: "string" }, setup: { type: "string" }, "with-parent": { type: "boolean", default: false } },
   });
@@ -27,6 +27,7 @@ export async function host(nodesets, fill, more = {}) {
   });
   await server.initialize();
   const timers = await fill(server.engine.addressSpace, commandLog(options.log), server);
+  watch(server, commandLog(options.log));
   await server.start();
 
   let ending = false;

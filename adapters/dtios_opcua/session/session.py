@@ -76,26 +76,25 @@ class Session:
     async def _look_around(self) -> None:
         keys = [_NAMESPACE_ARRAY, _SERVER_ARRAY, _START_TIME, _BUILD_INFO, *_LIMITS.values()]
         values = [value for value, *_ in await self.read([(key, Attribute.VALUE) for key in keys])]
-        self._see(*values[:4])
+        self._use(_namespaces(values[0]))
+        self._see(*values[1:4])
         for name, value in zip(_LIMITS, values[4:], strict=True):
             self.limits.claim(name, value)
 
     async def look_again(self) -> None:
         """The namespaces, as they are now. Raises LostError where they are others than those that addresses were made with."""
         keys = [_NAMESPACE_ARRAY, _SERVER_ARRAY, _START_TIME, _BUILD_INFO]
-        self._see(*[value for value, *_ in await self.read([(key, Attribute.VALUE) for key in keys])])
-
-    def _see(self, namespaces: Any, servers: Any, started: Any, build: Any) -> None:
-        uris = tuple(str(uri) for uri in (namespaces if isinstance(namespaces, list) else ())) or (
-            "http://opcfoundation.org/UA/",
-        )
-        known = self.namespaces.uris
-        if uris[: len(known)] != known:
+        values = [value for value, *_ in await self.read([(key, Attribute.VALUE) for key in keys])]
+        now, known = _namespaces(values[0]), self.namespaces.uris
+        if now.uris[: len(known)] != known:
             raise LostError("the server's namespaces are others now")
-        if uris != known:
-            self._use(Namespaces(uris))
+        if now.uris != known:
+            self._use(now)
+        self._see(*values[1:])
+
+    def _see(self, servers: Any, started: Any, build: Any) -> None:
         product = sorted((name, str(value)) for name, value in build.fields.items()) if isinstance(build, Record) else []
-        model = repr((sorted(uris), servers, product))  # in whatever order the namespaces come
+        model = repr((sorted(self.namespaces.uris), servers, product))  # in whatever order the namespaces come
         self.fingerprint = Fingerprint(hashlib.sha256(model.encode()).hexdigest(), str(started))
 
     def forget_types(self) -> None:
@@ -142,6 +141,11 @@ class Session:
     def where(self) -> str:
         host, port = host_and_port(self.channel.url)
         return f"{host}:{port}"
+
+
+def _namespaces(value: Any) -> Namespaces:
+    uris = tuple(str(uri) for uri in value) if isinstance(value, list) else ()
+    return Namespaces(uris or ("http://opcfoundation.org/UA/",))
 
 
 def status_list(reader: Reader, expected: int) -> list[int]:

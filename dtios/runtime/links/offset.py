@@ -12,7 +12,7 @@ from dtios.sdk.protocol import ClockView
 
 __all__ = ["ClockOffset"]
 
-DRIFT: Final = 50e-6
+DRIFT: Final = 100e-6
 """Seconds per second that two clocks are taken to drift apart at most."""
 SPAN: Final = 60.0
 """Seconds between the first and the last measurement that a rate is made of, at least."""
@@ -57,7 +57,7 @@ class ClockOffset:
     def _jumped(self, one: _Measurement) -> bool:
         """One of the clocks was set: what was measured before says nothing any more."""
         best = self._best
-        return best is not None and abs(one.offset - best.offset) > one.error + best.worth(one.at) + 1_000_000
+        return best is not None and abs(one.offset - best.offset) > one.error + best.worth(one.at) + 10_000_000
 
     def view(self, now: float) -> ClockView | None:
         """None before the first measurement."""
