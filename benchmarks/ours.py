@@ -72,11 +72,8 @@ async def browse(url: str, count: int, items: int) -> dict[str, Any]:
     async def work(connection: Connection) -> dict[str, Any]:
         before, begun = rss(), time.perf_counter()
         facts = await connection.browse()
-        return {
-            "seconds": time.perf_counter() - begun,
-            "bytes": max(1, rss() - before),
-            "nodes": sum(1 for _ in facts.root.walk()),
-        }
+        taken = time.perf_counter() - begun
+        return {"seconds": taken, "bytes": max(1, rss() - before), "nodes": sum(1 for _ in facts.root.walk())}
 
     return await _connected(url, Meter(1), work)
 
@@ -90,11 +87,8 @@ async def describe(url: str, count: int, items: int) -> dict[str, Any]:
         map_machines(facts, ProfileLibrary.builtin())
         with tempfile.TemporaryDirectory() as folder:
             await FactsCache(Path(folder)).save(url, None, await connection.fingerprint(), facts)
-        return {
-            "seconds": time.perf_counter() - begun,
-            "bytes": max(1, rss() - before),
-            "nodes": sum(1 for _ in facts.root.walk()),
-        }
+        taken = time.perf_counter() - begun
+        return {"seconds": taken, "bytes": max(1, rss() - before), "nodes": sum(1 for _ in facts.root.walk())}
 
     return await _connected(url, Meter(1), work)
 
