@@ -10,7 +10,7 @@ from dtios.model.gap import GapCause
 from dtios.model.status import BAD_NO_COMMUNICATION, status_code
 from dtios.model.values import NO_TIME
 from dtios.sdk.adapter import LastCheck, Loss, Publish, Write
-from dtios.sdk.errors import ConfigurationError, TemporaryError
+from dtios.sdk.errors import ConfigurationError, RefusedError, TemporaryError
 from dtios_mqtt.image import Reading
 from dtios_mqtt.session.messages import Incoming, Outgoing
 from dtios_mqtt.speakers.speaker import Place, Speaker
@@ -149,6 +149,7 @@ class Vda5050Speaker(Speaker):
         if not vehicle.connection or vehicle.silent:
             self._present(vehicle, "")
         vehicle.heard, vehicle.asked, vehicle.silent = self._clock(), False, False
+        vehicle.received = message.received
         if first and not vehicle.connection:
             self._question(vehicle)
         if vehicle.connection and not vehicle.is_online:
@@ -192,7 +193,8 @@ class Vda5050Speaker(Speaker):
         vehicle.heard = None
         await self.place.image.lose(gone, BAD_NO_COMMUNICATION, received)
         if told:
-            self.place.sink.lost(Loss(GapCause.CONNECTION_LOST, self.place.image.handles(gone)))
+            handles = self.place.image.handles(gone)
+            self.place.sink.lost(Loss(GapCause.CONNECTION_LOST, handles, since=vehicle.received or None))
         for condition in (lost := faults.lost(vehicle.conditions)).values():
             self.place.sink.condition(vehicle.id.address, condition)
         vehicle.conditions = lost
@@ -251,10 +253,14 @@ class Vda5050Speaker(Speaker):
     async def publish(self, message: Publish, last_check: LastCheck) -> None:
         """`order` and `instantActions` of a vehicle, QoS 0 and never retained (6.1); the header is made here."""
         parsed = parse_topic(message.address.removeprefix("vda:"), self._interfaces)
-        vehicle = None if parsed is None else self._vehicles.get(parsed[0])
-        if parsed is None or vehicle is None or parsed[1] not in SENT:
+        if parsed is None or parsed[1] not in SENT:
             raise ConfigurationError("this point takes no messages", where=message.address, mend="describe the machine again")
-        if not vehicle.is_online:
-            raise TemporaryError("the vehicle is offline", where=vehicle.name, mend="is it switched on and in the network?")
-        payload = vehicle.completed(parsed[1], message.payload)
+        vehicle = self._vehicles.get(parsed[0])
+        if vehicle is None or not vehicle.is_online:
+            where = f"{parsed[0].manufacturer}/{parsed[0].serial}"
+            raise TemporaryError("the vehicle is offline", where=where, mend="is it switched on and in the network?")
+        try:
+            payload = vehicle.completed(parsed[1], message.payload)
+        except MisreadError as error:
+            raise RefusedError(f"this is no message for a vehicle ({error})", where=message.address) from error
         self.place.client.hand_over(Outgoing(vehicle.id.topic(parsed[1]), payload, expiry=message.expiry), last_check)

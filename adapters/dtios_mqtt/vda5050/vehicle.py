@@ -32,6 +32,7 @@ class Vehicle:
         """A new session: nothing was heard in it."""
         self.connection = ""
         self.heard: float | None = None
+        self.received = 0
         self.asked = False
         self.silent = False
         self.renew()

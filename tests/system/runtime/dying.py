@@ -47,7 +47,7 @@ class Fate:
 
 def arm(fate: Fate) -> None:
     """Put points around every transaction and every command."""
-    for owner, name in ((Journal, "_transact"), (Link, "call"), (Link, "write")):
+    for owner, name in ((Journal, "_transact"), (Link, "call"), (Link, "write"), (Link, "publish")):
         setattr(owner, name, _with_points(getattr(owner, name), fate))
 
 

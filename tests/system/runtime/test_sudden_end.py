@@ -21,6 +21,7 @@ from dtios.runtime.core import Runtime
 from dtios.runtime.registry import Registry
 from dtios.runtime.state import StateDirectory
 from dtios.sdk.client import Client
+from tests.brokers import Mosquitto, running_broker
 from tests.machines.process import MachineProcess, machine_process, python_machine, running_machine
 from tests.runtimes import client_of
 
@@ -186,3 +187,31 @@ async def test_no_trigger_is_given_twice_or_left_up(tmp_path: Path, options: lis
     assert child["state"] == "Ended"
     assert {JobState.ABORTED, JobState.ENDED} <= set(states.values())
     assert len(machine.calls("started 1")) <= len(states)
+
+
+async def test_no_order_is_sent_to_a_vehicle_twice(tmp_path: Path) -> None:
+    """After each death the next runtime finds the order by its orderId in the vehicle's state, under way or done."""
+    folder = tmp_path / "states"
+    folder.mkdir()
+    drive: dict[str, Any] = {"nodes": [{"nodeId": "B"}], "nodeId": "C"}
+    states: dict[int, JobState | None] = {}
+    async with running_broker(Mosquitto(tmp_path)) as broker:
+        command = python_machine("tests.machines.agv", "--broker", broker.url, "--interval", "0.5")
+        async with running_machine(command, tmp_path / "calls.jsonl") as vehicle:
+            named = {"machines": {"m": {"endpoint": broker.url, "machine": "Agv1", "settings": {"listen": 0.5}}}}
+            (folder / "config.json").write_text(json.dumps(named))
+            async with dying_step_by_step(folder, broker.url, "drive", drive) as children:
+                async for child in children:
+                    point, job = child["point"], f"point-{child['point']}"
+                    sent = [order["args"]["orderId"] for order in vehicle.calls("order")]
+                    assert sent.count(job) <= 1
+                    states[point] = await next_start(folder, broker.url, "drive", drive, point)
+                    if job in sent:
+                        assert states[point] is JobState.ENDED
+                    assert [order["args"]["orderId"] for order in vehicle.calls("order")] == sent
+                    if not child["signal"]:
+                        break
+    assert len(states) > 8, "too few points to mean anything"
+    assert states[1] is None, "killed before anything was written"
+    assert child["state"] == "Ended"
+    assert {JobState.ABORTED, JobState.ENDED} <= set(states.values())
