@@ -95,21 +95,23 @@ def _offline(place: "Place", registry: "Registry") -> dict[str, Any]:
     with _collected(report["problems"], f"{file} profiles"):
         ProfileLibrary.load(config.profiles)
     for name, machine in config.machines.items():
-        report["machines"].append(_machine(name, machine, registry, place.state.path, f"{file} machines.{name}"))
+        report["machines"].append(_machine(name, machine, registry, place, f"{file} machines.{name}"))
     for name, setup in hosted_setups(config).items():
         group = f"{setup.kind}s"
         report[group].append(_plugin(name, setup, registry, f"{file} {group}.{name}"))
     return report
 
 
-def _machine(name: str, machine: "MachineSettings", registry: "Registry", home: Path, where: str) -> dict[str, Any]:
+def _machine(name: str, machine: "MachineSettings", registry: "Registry", place: "Place", where: str) -> dict[str, Any]:
     from dtios.mapping.profiles.library import ProfileLibrary
+    from dtios.runtime.broker.names import stand_in
     from dtios.runtime.configuration.checking import check_connection
 
     problems: Problems = []
     form = {"name": name, "endpoint": machine.endpoint, "adapter": machine.adapter, "reached": None, "problems": problems}
     with _collected(problems, where):
-        adapter, _ = check_connection(registry, machine.adapter, machine.endpoint, machine.settings, home)
+        url = stand_in(machine.endpoint, embedded=place.config.broker is not None)
+        adapter, _ = check_connection(registry, machine.adapter, url, machine.settings, place.state.path)
         form["adapter"] = adapter.name
     with _collected(problems, where):
         ProfileLibrary.load(machine.profiles)

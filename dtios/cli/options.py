@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 import click
 
+from dtios.runtime.broker.names import is_embedded
+
 __all__ = ["Target", "json_option", "optional_target_options", "place_options", "target_options"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -27,7 +29,7 @@ class Target:
 
     @property
     def is_url(self) -> bool:
-        return "://" in self.machine
+        return "://" in self.machine or is_embedded(self.machine)
 
 
 def json_option(command: _F) -> _F:

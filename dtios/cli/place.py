@@ -17,6 +17,7 @@ import anyio
 from dtios.cli.running import interruptible, unwrapped
 from dtios.cli.unknown import DEFAULT_CONFIG, unknown_machine
 from dtios.model.errors import ConfigurationError, TemporaryError
+from dtios.runtime.broker.names import is_embedded
 from dtios.runtime.clients.control import connect_control, serve_control, user_name
 from dtios.runtime.configuration.config import RuntimeConfig, load_config
 from dtios.runtime.state import StateDirectory, StateLocked
@@ -244,10 +245,13 @@ def configured_machine(place: Place, name: str) -> RuntimeConfig:
     """The configuration with this machine alone, for a runtime hosted by one command: no other machine, no apps."""
     if name not in place.config.machines:
         raise unknown_machine(name, list(place.config.machines), place.file)
-    return RuntimeConfig(machines={name: place.config.machines[name]}, profiles=place.config.profiles)
+    machine = place.config.machines[name]
+    broker = place.config.broker if is_embedded(machine.endpoint) else None
+    return RuntimeConfig(machines={name: machine}, profiles=place.config.profiles, broker=broker)
 
 
 def machines_at(place: Place, url: str) -> RuntimeConfig:
     """The configured machines behind a URL, so that envelope and interlocks hold for it as well; else an empty configuration."""
     at = {name: m for name, m in place.config.machines.items() if m.endpoint.rstrip("/") == url.rstrip("/")}
-    return RuntimeConfig(machines=at, profiles=place.config.profiles)
+    broker = place.config.broker if is_embedded(url) else None
+    return RuntimeConfig(machines=at, profiles=place.config.profiles, broker=broker)

@@ -28,13 +28,20 @@ def output_schema() -> dict[str, Any]:
             "restarts": COUNT, "pid": {"type": ["integer", "null"]}, "memory": {"type": ["integer", "null"]},
         }
     )  # fmt: skip
+    broker = record(
+        {
+            "url": TEXT, "health": choice("starting", "listening", "backing-off"), "detail": TEXT, "restarts": COUNT,
+            "pid": {"type": ["integer", "null"]},
+        }
+    )  # fmt: skip
     nullable = {"oneOf": [ERROR_BODY, {"type": "null"}]}
     configuration = record({"file": TEXT_OR_NULL, "watched": {"type": "boolean"}, "since": TIME, "problem": nullable})
     counters = record({name: TEXT if name in _COUNTERS[:3] else COUNT for name in _COUNTERS})
     whole = {
-        "machines": array(machine), "apps": array(app), "configuration": configuration, "counters": array(counters)
+        "machines": array(machine), "apps": array(app), "broker": broker, "configuration": configuration,
+        "counters": array(counters),
     }  # fmt: skip
-    return line_schema("status", record(whole, optional=("counters",)))
+    return line_schema("status", record(whole, optional=("broker", "counters")))
 
 
 @click.command("status")
@@ -49,6 +56,8 @@ def command(counters: bool, config: Path | None, state: Path | None, as_json: bo
       dtios status
       dtios status --counters --json
     """
+    from msgspec import to_builtins
+
     from dtios.cli.configuration import configuration_form, problem_line
     from dtios.cli.output import Output, columns
     from dtios.cli.place import find_running, with_running
@@ -85,6 +94,10 @@ def command(counters: bool, config: Path | None, state: Path | None, as_json: bo
         lines = columns(("machine", "health", "state", "clock", "endpoint", "detail"), rows, indent="") or ["no machines"]
         app_rows = [(str(a["name"]), str(a["health"]), str(a["restarts"]), str(a["isolation"]), str(a["detail"])) for a in apps]
         lines += ["", *(columns(("app", "health", "restarts", "isolation", "detail"), app_rows, indent="") or ["no apps"])]
+        if (broker := await client.broker()) is not None:
+            form["broker"] = to_builtins(broker)
+            row = (broker.url, broker.health, str(broker.restarts), broker.detail)
+            lines += ["", *columns(("broker", "health", "restarts", "detail"), [row], indent="")]
         if configuration.problem is not None:
             lines += ["", problem_line(configuration)]
         if counters:

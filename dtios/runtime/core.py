@@ -3,8 +3,9 @@
     async with Runtime(config, state, registry) as runtime:
         await runtime.serve(transport, "cli:anna")
 
-Start: lock, journal, links (each tried once, none waited for longer than START_LIMIT), then apps. End: apps are asked to stop,
-what they left is held or stopped, then sessions, links and journal close.
+Start: lock, journal, the embedded broker (if configured),
+links (each tried once, none waited for longer than START_LIMIT), then apps. End: apps are asked to stop,
+what they left is held or stopped, then sessions, links, broker and journal close.
 """
 
 from contextlib import AsyncExitStack, ExitStack
@@ -18,6 +19,8 @@ import structlog
 from anyio.abc import TaskGroup
 
 from dtios.runtime.apps.hosting import AppTable
+from dtios.runtime.broker.embedded import EmbeddedBroker
+from dtios.runtime.broker.names import resolve, resolved
 from dtios.runtime.clients import observing, requests  # noqa: F401  # register the handlers of every request
 from dtios.runtime.clients.questions import QuestionBoard
 from dtios.runtime.clients.session import Session
@@ -81,6 +84,7 @@ class Runtime:
         self._stack = AsyncExitStack()
         self._tasks: TaskGroup
         self.apps: AppTable
+        self.broker: EmbeddedBroker | None = None
         self.configuration: ConfigurationKeeper
         self.kernel: Kernel
 
@@ -93,6 +97,7 @@ class Runtime:
             ledger = await Ledger.open(journal, router, self._clock, self._checkpoint)
             setup = await anyio.to_thread.run_sync(self._set_up)
             around = stack.enter_context(ExitStack())
+            self.broker = await self._start_broker(stack)
             self._tasks = await stack.enter_async_context(anyio.create_task_group())
             stack.callback(self._tasks.cancel_scope.cancel)
             self.kernel = self._assemble(journal, router, ledger, setup, around)
@@ -128,6 +133,21 @@ class Runtime:
         files = () if self._path is None else (self._path,)
         return make_setup(self._config, self._registry, self._state.path, files=files, check=False)
 
+    async def _start_broker(self, stack: AsyncExitStack) -> EmbeddedBroker | None:
+        """Its task is not among the others: it goes on until all of them are over."""
+        if self._config.broker is None:
+            return None
+        broker = EmbeddedBroker(self._config.broker.port, self._clock)
+        stack.push_async_callback(broker.stop)
+        await broker.start()
+        around = await stack.enter_async_context(anyio.create_task_group())
+        stack.callback(around.cancel_scope.cancel)
+        around.start_soon(broker.run, name="embedded broker")
+        return broker
+
+    def _address(self, url: str) -> str:
+        return resolve(url, None if self.broker is None else self.broker.url)
+
     def _assemble(self, journal: Journal, router: Router, ledger: Ledger, setup: Setup, around: ExitStack) -> Kernel:
         clock, tasks = self._clock, self._tasks
         gate = Gate(journal, clock)
@@ -135,7 +155,9 @@ class Runtime:
         jobs = JobRunner(journal, gate, router, clock, tasks)
         conditions = ConditionBoard()
         results = ResultBoard()
-        links = LinkTable(self._registry, router, machines, jobs, conditions, results, clock, tasks, self._state.path)
+        links = LinkTable(
+            self._registry, router, machines, jobs, conditions, results, clock, tasks, self._state.path, self._address
+        )
         self.apps = AppTable(lambda one: hosted_plugin(self._registry, one), self.serve, clock, tasks, around)
         self.configuration = ConfigurationKeeper(setup, self._path, self._registry, self._state.path, clock, journal, links)
         self.configuration.use(Applier(links, self.apps, machines, lambda: self.kernel.sessions))
@@ -155,6 +177,7 @@ class Runtime:
             condition_commands=ConditionCommands(gate, conditions, clock),
             configuration=self.configuration,
             app_views=self.apps.views,
+            broker_view=lambda: None if self.broker is None else self.broker.view(),
         )
 
     # --- clients ---
@@ -172,7 +195,8 @@ class Runtime:
         if name.startswith("cli:"):
             return Principal(name, everything=True), p.Welcome(name, epoch)
         hosted = self.configuration.running.hosted[name]
-        welcome = p.Welcome(name, epoch, hosted.settings.config, hosted.roles)
+        config = resolved(hosted.settings.config, None if self.broker is None else self.broker.url)
+        welcome = p.Welcome(name, epoch, config, hosted.roles)
         return Principal(name, hosted.grants, commission=hosted.commission), welcome
 
     async def _end_sessions(self) -> None:

@@ -19,7 +19,7 @@ from dtios.runtime.links.machines import MachineTable
 from dtios.runtime.links.results import ResultBoard
 from dtios.runtime.links.table import LinkTable
 from dtios.sdk.clock import Clock
-from dtios.sdk.protocol import AppView, ConfigurationReport, ConfigurationView
+from dtios.sdk.protocol import AppView, BrokerView, ConfigurationReport, ConfigurationView
 
 __all__ = ["Client", "Configuration", "Kernel"]
 
@@ -61,6 +61,7 @@ class Kernel:
     condition_commands: ConditionCommands
     configuration: Configuration
     app_views: Callable[[], list[AppView]]
+    broker_view: Callable[[], BrokerView | None]
     sessions: set[Client] = field(default_factory=set)
 
     async def find_job(self, job: str, machine: str | None) -> StoredJob:

@@ -330,6 +330,11 @@ class Client(Commissioning):
     async def ledger(self, machine: str | None = None) -> list[p.LedgerView]:
         return await self._ask_for(list[p.LedgerView], p.Ledger(machine))
 
+    async def broker(self) -> p.BrokerView | None:
+        """The embedded one, where there is one."""
+        found = await self._ask_for(list[p.BrokerView], p.Broker())
+        return found[0] if found else None
+
     async def counters(self, machine: str | None = None) -> list[tuple[str, str, str, int, int, int, int, int]]:
         """(consumer, machine, signal, received, delivered, conflated, dropped, pending), promise 1's figures."""
         return await self._ask_for(list[tuple[str, str, str, int, int, int, int, int]], p.Counters(machine))

@@ -27,6 +27,8 @@ __all__ = [
     "AppView",
     "Apps",
     "Ask",
+    "Broker",
+    "BrokerView",
     "BrowseFactsOf",
     "ClockView",
     "Close",
@@ -211,6 +213,16 @@ class AppView(msgspec.Struct):
     restarts: int
     pid: int | None = None
     memory: int | None = None
+
+
+class BrokerView(msgspec.Struct):
+    """The embedded broker: where it listens, and how it is."""
+
+    url: str
+    health: Literal["starting", "listening", "backing-off"]
+    detail: str
+    restarts: int
+    pid: int | None = None
 
 
 class ConfigurationChange(msgspec.Struct):
@@ -511,6 +523,10 @@ class Ledger(Message):
     machine: str | None = None
 
 
+class Broker(Message):
+    """-> list[BrokerView]: the embedded broker, where there is one"""
+
+
 class Counters(Message):
     """Promise 1's figures. -> list[[consumer, machine, signal, received, delivered, conflated, dropped, pending]]"""
 
@@ -522,7 +538,8 @@ RequestBody = (
     | StartJob | CommandJob | FollowJob | FollowJobs | Jobs | ShowJob | ResolveJob
     | FollowMachines | FollowConditions | Conditions | CommandCondition | FollowResults
     | StorePut | StoreGet | StoreKeys | Ask | Questions | AnswerQuestion
-    | Discover | Examine | Health | BrowseFactsOf | Propose | Configure | Reload | Configuration | Apps | Counters | Ledger
+    | Discover | Examine | Health | BrowseFactsOf | Propose | Configure | Reload | Configuration | Apps | Broker | Counters
+    | Ledger
 )  # fmt: skip
 
 

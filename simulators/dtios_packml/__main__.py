@@ -7,7 +7,6 @@ from pathlib import Path
 
 from dtios_packml.lifecycle import CallLog, announce, ended
 from dtios_packml.plant import Plant, State
-from dtios_packml.server import serve
 
 
 def _options() -> argparse.Namespace:
@@ -18,6 +17,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--jam-every", type=int, default=0, metavar="N", help="jam about every N parts")
     parser.add_argument("--state", choices=["Idle", "Stopped", "Aborted", "Complete", "Held", "Suspended"], default="Idle")
     parser.add_argument("--name", default="Filler", help="BrowseName of the machine")
+    parser.add_argument("--sparkplug", metavar="URL", help="as a device of a Sparkplug edge node on this broker, not by OPC UA")
+    parser.add_argument("--group", default="Plant", help="Sparkplug: the group")
+    parser.add_argument("--node", default="Line1", help="Sparkplug: the edge node")
     parser.add_argument("--log", type=Path, help="file for a JSON line for each command")
     parser.add_argument("--with-parent", action="store_true", help="end when stdin is closed")
     return parser.parse_args()
@@ -26,9 +28,25 @@ def _options() -> argparse.Namespace:
 async def _run(options: argparse.Namespace) -> None:
     plant = Plant(options.seed, options.jam_every, State[options.state])
     with CallLog(options.log) as log:
+        if options.sparkplug is not None:
+            await _on_broker(options, plant, log)
+            return
+        from dtios_packml.server import serve
+
         async with serve(plant, options.port, options.speed, log, options.name) as face:
             announce(endpoint=face.endpoint)
             await ended(options.with_parent)
+
+
+async def _on_broker(options: argparse.Namespace, plant: Plant, log: CallLog) -> None:
+    """The ready line comes with the first birth: when there is a broker."""
+    from dtios_packml.sparkplug.face import on_broker
+
+    async with on_broker(plant, options.sparkplug, options.group, options.node, options.name, options.speed, log) as face:
+        ready = asyncio.create_task(face.edge.born.wait(), name="birth")
+        ready.add_done_callback(lambda task: None if task.cancelled() else announce(endpoint=options.sparkplug))
+        await ended(options.with_parent)
+        ready.cancel()
 
 
 if __name__ == "__main__":

@@ -343,6 +343,12 @@ async def _ledger(session: Session, body: p.Ledger, request: p.Request) -> list[
     return sorted(views, key=lambda view: (view.machine, view.consumer))
 
 
+@handles(p.Broker)
+async def _broker(session: Session, body: p.Broker, request: p.Request) -> list[p.BrokerView]:
+    broker = session.kernel.broker_view()
+    return [] if broker is None else [broker]
+
+
 @handles(p.Counters)
 async def _counters(session: Session, body: p.Counters, request: p.Request) -> list[tuple[Any, ...]]:
     rows = []

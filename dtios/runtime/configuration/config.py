@@ -13,6 +13,7 @@ from dtios.sdk.secrets import PLAIN, is_plain_secret, with_folder
 
 __all__ = [
     "AppSettings",
+    "BrokerSettings",
     "Envelope",
     "Grant",
     "Interlock",
@@ -149,11 +150,25 @@ class LedgerSettings(_Strict):
     )
 
 
+class BrokerSettings(_Strict):
+    """A broker that runs with the runtime, on 127.0.0.1. Machines name it by the endpoint `mqtt:embedded`. The word `embedded`
+    alone takes all that is said here."""
+
+    embedded: Literal[True] = True
+    port: int = Field(0, ge=0, le=65535, description="0: a free one, at each start another")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _word(cls, value: object) -> object:
+        return {} if value == "embedded" else value
+
+
 class RuntimeConfig(_Strict):
     """dtios.yaml."""
 
     state: Path | None = None
     profiles: list[Path] = []
+    broker: BrokerSettings | None = None
     machines: dict[Name, MachineSettings] = {}
     apps: dict[Name, AppSettings] = {}
     publishers: dict[Name, PublisherSettings] = {}

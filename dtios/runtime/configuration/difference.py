@@ -24,6 +24,12 @@ def difference(old: Setup, new: Setup) -> Plan:
             where="state",
             mend="put the old one back, or end the runtime and start it again",
         )
+    if old.config.broker != new.config.broker:
+        raise ConfigurationError(
+            "the embedded broker cannot change while the runtime runs",
+            where="broker",
+            mend="put the old one back, or end the runtime and start it again",
+        )
     moved = _same_links(old.links, new.links)
     changed = tuple(_link_changes(old.links, new.links, moved))
     renamed = _renamed(old.links, new.links, moved)

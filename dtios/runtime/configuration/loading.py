@@ -9,6 +9,7 @@ from typing import Any
 from dtios.mapping.profiles.library import ProfileLibrary
 from dtios.mapping.yamlfile import line_of, read_text
 from dtios.model.errors import ConfigurationError, DtiosError
+from dtios.runtime.broker.names import stand_in
 from dtios.runtime.configuration.checking import check_connection, check_hosted
 from dtios.runtime.configuration.config import MachineSettings, RuntimeConfig, parse_config
 from dtios.runtime.configuration.setup import HostedSetup, Key, LinkSetup, Setup, hosted_setups, normal_url
@@ -99,7 +100,8 @@ def _links(config: RuntimeConfig, registry: Registry, home: Path, located: Locat
         settings, says = _shared_settings(group, located)
         first = group[says]
         with located.at("machines", says, "settings" if first.settings else "endpoint"):
-            adapter, checked = check_connection(registry, first.adapter, first.endpoint, settings, home)
+            url = stand_in(first.endpoint, embedded=config.broker is not None)
+            adapter, checked = check_connection(registry, first.adapter, url, settings, home)
         files = tuple(dict.fromkeys([*config.profiles, *(file for machine in group.values() for file in machine.profiles)]))
         if files not in libraries:
             with located.at("machines", says, "profiles"):

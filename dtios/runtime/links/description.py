@@ -7,6 +7,7 @@ time, never more than a tenth of the time.
 """
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Final
 
 import anyio
@@ -110,7 +111,9 @@ class Description:
     async def _browse(self, told: Progress | None) -> None:
         """The fingerprint is taken before: what changes meanwhile casts a doubt."""
         fingerprint = await self._connection.fingerprint()
-        known = await self._cache.save(self._url, self._user, fingerprint, await self._connection.browse(told))
+        # by the name it has here: what `mqtt:embedded` stands for is another address at each start
+        facts = replace(await self._connection.browse(told), endpoint=self._url)
+        known = await self._cache.save(self._url, self._user, fingerprint, facts)
         same = self._placed is not None and self._placed.digest == known.digest
         if self._placed is not None and not same:
             log.info("its description has changed", endpoint=self._url)

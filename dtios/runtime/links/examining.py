@@ -55,7 +55,20 @@ def _beside(finding: Finding, link: Link | None) -> Finding:
 
 def health(kernel: "Kernel") -> list[Finding]:
     """What the runtime can say of its machines, its apps and the values it handed on."""
-    return [*_machines(kernel), *_apps(kernel), *_dropped(kernel)]
+    return [*_broker(kernel), *_machines(kernel), *_apps(kernel), *_dropped(kernel)]
+
+
+def _broker(kernel: "Kernel") -> Iterator[Finding]:
+    broker = kernel.broker_view()
+    if broker is None:
+        return
+    if broker.health == "listening":
+        said = f"the embedded broker listens at {broker.url}" + (
+            f", started again {broker.restarts} times" * bool(broker.restarts)
+        )
+        yield Finding("broker", "warning" if broker.restarts else "good", said, broker.url)
+    else:
+        yield Finding("broker", "problem", f"the embedded broker is not there: {broker.detail}", broker.url, "look at the log")
 
 
 def _machines(kernel: "Kernel") -> Iterator[Finding]:

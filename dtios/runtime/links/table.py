@@ -1,6 +1,6 @@
 """All connections of the runtime: configured ones for as long as they are configured, others while somebody uses them."""
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -75,8 +75,9 @@ class LinkTable:
         clock: Clock,
         tasks: TaskGroup,
         home: Path,
+        address: Callable[[str], str],
     ) -> None:
-        """`home` is the state directory, where adapters keep what lasts."""
+        """`home` is the state directory, where adapters keep what lasts; `address` gives what an endpoint's name stands for."""
         self._registry = registry
         self._router = router
         self._machines = machines
@@ -86,6 +87,7 @@ class LinkTable:
         self._clock = clock
         self._tasks = tasks
         self._home = home
+        self._address = address
         self._held: dict[Key, _Held] = {}
 
     # --- configured ---
@@ -147,7 +149,7 @@ class LinkTable:
         if change.told:
             link.reconfigure(setup.settings)
         if change.reconnects:
-            connection = self._registry.adapter(setup.adapter).connect(setup.url, setup.settings, self._home)
+            connection = self._registry.adapter(setup.adapter).connect(self._address(setup.url), setup.settings, self._home)
             connection.learn(setup.profiles)
             link.replace(connection, setup.settings.user)
         elif change.profiles:
@@ -253,7 +255,7 @@ class LinkTable:
         held = self._find(url, settings)
         checked = held.settings if held is not None and not settings else self._settings(url, settings, TYPED)
         known, link = (None, None) if held is None else (held.facts, held.link)
-        return await examine(self._registry.adapter_for(url), url, checked, self._home, known, link, limit)
+        return await examine(self._registry.adapter_for(url), self._address(url), checked, self._home, known, link, limit)
 
     def _settings(self, url: str, settings: Mapping[str, Any], context: dict[str, Any] | None = None) -> ConnectionSettings:
         model = self._registry.adapter_for(url).settings
@@ -275,7 +277,7 @@ class LinkTable:
         adapter: str | None = None,
     ) -> _Held:
         found = self._registry.adapter_for(url) if adapter is None else self._registry.adapter(adapter)
-        connection = found.connect(url, settings, self._home)
+        connection = found.connect(self._address(url), settings, self._home)
         connection.learn(profiles)
         states = StateWatch(url, self._machines, self._router, self._clock)
         placement = Placement(url, machines, self._machines, self._jobs, states)
