@@ -8,7 +8,7 @@ SECONDS ?=
 .PHONY: help demo test check unit soak fuzz fuzz-install bench interop-install clean
 
 help:
-	@echo "make demo [SECONDS=20]   a simulated machine, described, watched and run by an app"
+	@echo "make demo [SECONDS=20]   two simulated machines, OPC UA and Sparkplug, run by the same app"
 	@echo "make test                everything that must hold (make check, then the tests)"
 	@echo "make check               format, lint, types and import contracts"
 	@echo "make bench               measure, each figure beside a peer's"

@@ -49,10 +49,10 @@ class SparkplugFace:
     def _picture(self) -> list[Metric]:
         plant = self.plant
         return [
-            Metric("Properties/Manufacturer", "String", "DTI-OS"),
-            Metric("Properties/Model", "String", "Simulated filler"),
-            Metric("Properties/SerialNumber", "String", self._serial),
-            Metric("Properties/ProductInstanceUri", "String", f"urn:dtios:packml:{self._serial}"),
+            Metric("Properties/Manufacturer", "String", "DTI-OS", _READ_ONLY),
+            Metric("Properties/Model", "String", "Simulated filler", _READ_ONLY),
+            Metric("Properties/SerialNumber", "String", self._serial, _READ_ONLY),
+            Metric("Properties/ProductInstanceUri", "String", f"urn:dtios:packml:{self._serial}", _READ_ONLY),
             Metric("Status/StateCurrent", "Int32", plant.state.value, _READ_ONLY),
             Metric("Status/UnitModeCurrent", "Int32", plant.mode.value, _READ_ONLY),
             Metric("Status/MachSpeed", "Float", plant.set_speed, _about("1/min", 0.0, DESIGN_SPEED)),

@@ -274,3 +274,9 @@ def test_there_and_back_is_as_it_was() -> None:
     assert set(there.opened) == set(back.closed)
     assert set(there.closed) == set(back.opened)
     assert {c.key: c.setup.key for c in there.changed} == {c.setup.key: c.key for c in back.changed}
+
+
+def test_the_broker_stays_what_it_is() -> None:
+    assert difference(setup(broker="embedded"), setup(broker={"port": 0})).empty
+    with pytest.raises(ConfigurationError, match="the embedded broker cannot change while the runtime runs"):
+        difference(setup(broker="embedded"), setup())
