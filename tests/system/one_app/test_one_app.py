@@ -1,11 +1,11 @@
-"""The same app, unchanged, runs its job over every binding: PackML, job order, method, program, OpenSMI skill,
-bits, written set-point, with a lock and without.
+"""The same app, unchanged, runs its job over every binding and protocol: PackML, job order, method, program, OpenSMI skill,
+bits, written set-point, with a lock and without, by OPC UA; and on a Sparkplug device.
 
 Over real sockets, inline and in a process of its own; and once more in memory. The machine's own log is the judge.
 """
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,12 @@ from dtios.runtime.registry import Registry
 from dtios.runtime.state import StateDirectory
 from dtios.testing import METHOD_PROFILE, MemoryAdapter, job_order_machine, method_machine, packml_machine
 from dtios_counter import app as counter
+from tests.brokers import IotCore, running_broker
 from tests.machines.process import MachineProcess, python_machine, running_machine
 from tests.runtimes import client_of
 
 PRODUCE = "urn:dtios:capability:produce"
-FILLER = Path(__file__).parents[3] / "simulators/dtios_packml/profile.yaml"
+SIMULATED = Path(__file__).parents[3] / "simulators/dtios_packml"
 PLAIN = """\
 profile: plain
 match: {path: Plain}
@@ -67,12 +68,14 @@ LOCKED = (HERE / "plc.yaml").read_text().replace("    name: Station1\n", "    na
 
 @dataclass(frozen=True)
 class Kind:
-    """A machine, the profile for it, what in its log starts a job, and what in it says `parts: 3`."""
+    """A machine, the profile for it, what in its log starts a job, and what in it says `parts: 3`. `named`: which one it is behind
+    a broker, whose URL is its command's last word."""
 
     command: list[str]
     profile: str
     started_by: str
     told: Callable[[MachineProcess], bool] = lambda machine: True
+    named: str | None = None
 
 
 def _told(method: str, value: Any = 3) -> Callable[[MachineProcess], bool]:
@@ -80,7 +83,9 @@ def _told(method: str, value: Any = 3) -> Callable[[MachineProcess], bool]:
 
 
 MACHINES = {
-    "packml": Kind(python_machine("dtios_packml", "--speed", "20"), FILLER.read_text(), "Start", _told("PartsOrdered")),
+    "packml": Kind(
+        python_machine("dtios_packml", "--speed", "20"), (SIMULATED / "profile.yaml").read_text(), "Start", _told("PartsOrdered")
+    ),
     # this receiver's schema names no parameter `count`; an order has no quantity of its own
     "job_order": Kind(python_machine("tests.machines.job_order"), "", "StoreAndStart"),
     "method": Kind(python_machine("tests.machines.plain"), PLAIN, "Make", _told("Make")),
@@ -88,16 +93,33 @@ MACHINES = {
     "handshake": Kind(python_machine("tests.machines.plc"), (HERE / "plc.yaml").read_text(), "started 1", _told("made 1")),
     "handshake, locked": Kind(python_machine("tests.machines.plc", "--lock"), LOCKED, "started 1", _told("made 1")),
     "opensmi, locked": Kind(python_machine("tests.machines.smart"), SMART, "Start", _told("stamped")),
+    "sparkplug": Kind(
+        python_machine("dtios_packml", "--speed", "20", "--sparkplug"),
+        (SIMULATED / "sparkplug.yaml").read_text(),
+        "Start",
+        _told("PartsOrdered"),
+        named="Filler",
+    ),
     "write": Kind(python_machine("tests.machines.plc"), DRIVE, "write Drv.nSet", _told("write Drv.nSet", 3.0)),
 }
 
 
-def configuration(folder: Path, endpoint: str, isolation: str, profile: str) -> RuntimeConfig:
-    (folder / "own.yaml").write_text(profile)
+@asynccontextmanager
+async def running(kind: Kind, folder: Path) -> AsyncIterator[MachineProcess]:
+    async with AsyncExitStack() as stack:
+        command = kind.command
+        if kind.named is not None:
+            broker = await stack.enter_async_context(running_broker(IotCore(folder)))
+            command = [*command, broker.url]
+        yield await stack.enter_async_context(running_machine(command, folder / "log"))
+
+
+def configuration(folder: Path, endpoint: str, isolation: str, kind: Kind) -> RuntimeConfig:
+    (folder / "own.yaml").write_text(kind.profile)
     (folder / "dtios.yaml").write_text(f"""\
-profiles: {["own.yaml"] if profile else []}
+profiles: {["own.yaml"] if kind.profile else []}
 machines:
-  press: {{endpoint: "{endpoint}"}}
+  press: {{endpoint: "{endpoint}"{f", machine: {kind.named}" if kind.named else ""}}}
 apps:
   counter:
     isolation: {isolation}
@@ -129,8 +151,8 @@ async def test_over_sockets(tmp_path: Path, kind: str, isolation: str) -> None:
     one = MACHINES[kind]
     if kind.startswith("opensmi"):
         pytest.importorskip("opensmi.core", reason="opensmi-server is not installed")
-    async with running_machine(one.command, tmp_path / "log") as machine:
-        config = configuration(tmp_path, machine.endpoint, isolation, one.profile)
+    async with running(one, tmp_path) as machine:
+        config = configuration(tmp_path, machine.endpoint, isolation, one)
         async with Runtime(config, StateDirectory(tmp_path / "state"), Registry()) as runtime, finished(runtime) as states:
             events = [event for event, _ in states]
             assert events[0] == "created"
