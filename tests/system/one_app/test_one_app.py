@@ -68,8 +68,8 @@ LOCKED = (HERE / "plc.yaml").read_text().replace("    name: Station1\n", "    na
 
 @dataclass(frozen=True)
 class Kind:
-    """A machine, the profile for it, what in its log starts a job, and what in it says `parts: 3`. `named`: which one it is behind
-    a broker, whose URL is its command's last word."""
+    """A machine, the profile for it, what in its log starts a job, and what in it says `parts: 3`. `named`: which one it is
+    behind a broker, whose URL is its command's last word."""
 
     command: list[str]
     profile: str
