@@ -34,6 +34,8 @@ class EdgeNode:
         self._picture = picture
         self._commanded = commanded
         self._shown: dict[str, Any] = {}
+        self._alive = False
+        """Born in this session."""
         self._seq = 0
         self._bd_seq = 0
         self._loop = asyncio.get_running_loop()
@@ -71,6 +73,7 @@ class EdgeNode:
         self._loop.call_soon_threadsafe(self._take, message.topic, bytes(message.payload))
 
     def _next_life(self, *_: Any) -> None:
+        self._alive = False
         self._bd_seq = (self._bd_seq + 1) % 256
         self._will()
 
@@ -92,11 +95,12 @@ class EdgeNode:
         metrics = self._picture()
         self._shown = {metric.name: metric.value for metric in metrics}
         self._send("DBIRTH", metrics)
+        self._alive = True
         self.born.set()
 
     def tell(self, also: Sequence[str] = ()) -> None:
         """DDATA with what has changed since it was told last, and the metrics of `also`."""
-        if not self._shown or not self._paho.is_connected():
+        if not self._alive or not self._paho.is_connected():
             return
         now = self._picture()
         changed = [m for m in now if m.name in also or self._shown.get(m.name) != m.value]
