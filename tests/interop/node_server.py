@@ -10,7 +10,7 @@ import pytest
 
 from tests.machines.process import MachineProcess, machine_process, running_machine
 
-__all__ = ["HERE", "missing", "node_server", "require_node", "running_node_server"]
+__all__ = ["HERE", "missing", "node_command", "node_server", "require_node", "running_node_server"]
 
 HERE = Path(__file__).parent
 
@@ -38,7 +38,7 @@ def require_node() -> None:
 def node_server(log: Path, *options: str, script: str = "server") -> Iterator[MachineProcess]:
     """`script`.mjs while the block runs. Its own log of commands is `log`. Blocks until it is ready."""
     require_node()
-    with machine_process(_command(script, *options), log) as server:
+    with machine_process(node_command(script, *options), log) as server:
         yield server
 
 
@@ -46,9 +46,10 @@ def node_server(log: Path, *options: str, script: str = "server") -> Iterator[Ma
 async def running_node_server(log: Path, *options: str, script: str = "server") -> AsyncIterator[MachineProcess]:
     """`node_server` for use in a test of its own, which may freeze or kill it."""
     require_node()
-    async with running_machine(_command(script, *options), log) as server:
+    async with running_machine(node_command(script, *options), log) as server:
         yield server
 
 
-def _command(script: str, *options: str) -> list[str]:
+def node_command(script: str, *options: str) -> list[str]:
+    """What starts one of the scripts here."""
     return ["node", str(HERE / f"{script}.mjs"), *options]

@@ -1,5 +1,6 @@
 """The same app, unchanged, runs its job over every binding and protocol: PackML, job order, method, program, OpenSMI skill,
-bits, written set-point, with a lock and without, by OPC UA; and on a Sparkplug device.
+bits, written set-point, with a lock and without, by OPC UA; on a Sparkplug device, a VDA 5050 vehicle and a
+machine that speaks plain MQTT topics.
 
 Over real sockets, inline and in a process of its own; and once more in memory. The machine's own log is the judge.
 """
@@ -21,6 +22,8 @@ from dtios.runtime.state import StateDirectory
 from dtios.testing import METHOD_PROFILE, MemoryAdapter, job_order_machine, method_machine, packml_machine
 from dtios_counter import app as counter
 from tests.brokers import IotCore, running_broker
+from tests.interop.node_server import node_command, require_node
+from tests.machines.plain_topics import PROFILE as PLAIN_TOPICS
 from tests.machines.process import MachineProcess, python_machine, running_machine
 from tests.runtimes import client_of
 
@@ -62,6 +65,22 @@ skills:
   - binding: opensmi
     capability: urn:dtios:capability:produce
 """
+VEHICLE = """\
+profile: our-cart
+extends: vda5050
+namespaces: {vda: "urn:dtios:mqtt:vda5050"}
+match: {type: vda:Vehicle}
+skills:
+  - binding: vda_order
+    action: pick
+    name: Fetch
+    capability: urn:dtios:capability:produce
+    parameters:
+      node: {id: nodeId, value: B}
+      place: {id: nodePosition, value: {x: 2, y: 0}}
+      station: {id: stationType, value: floor}
+      load: {id: loadType, value: EPAL}
+"""
 HERE = Path(__file__).parents[2] / "machines"
 LOCKED = (HERE / "plc.yaml").read_text().replace("    name: Station1\n", "    name: Station1\n    lock: Lock\n")
 
@@ -76,6 +95,10 @@ class Kind:
     started_by: str
     told: Callable[[MachineProcess], bool] = lambda machine: True
     named: str | None = None
+
+
+def _fetched(vehicle: MachineProcess) -> bool:
+    return any(call["load"] for call in vehicle.calls("state"))
 
 
 def _told(method: str, value: Any = 3) -> Callable[[MachineProcess], bool]:
@@ -99,6 +122,14 @@ MACHINES = {
         "Start",
         _told("PartsOrdered"),
         named="Filler",
+    ),
+    "vda 5050": Kind(node_command("vehicle", "--broker"), VEHICLE, "order", _fetched, named="Cart1"),
+    "topics": Kind(
+        python_machine("tests.machines.plain_topics", "--version", "3.1.1", "--broker"),
+        PLAIN_TOPICS.read_text(),
+        "cmd make",
+        lambda machine: [call["args"][0]["count"] for call in machine.calls("cmd make")] == [3],
+        named="north/press1",
     ),
     "write": Kind(python_machine("tests.machines.plc"), DRIVE, "write Drv.nSet", _told("write Drv.nSet", 3.0)),
 }
@@ -151,6 +182,8 @@ async def test_over_sockets(tmp_path: Path, kind: str, isolation: str) -> None:
     one = MACHINES[kind]
     if kind.startswith("opensmi"):
         pytest.importorskip("opensmi.core", reason="opensmi-server is not installed")
+    if one.command[0] == "node":
+        require_node()
     async with running(one, tmp_path) as machine:
         config = configuration(tmp_path, machine.endpoint, isolation, one)
         async with Runtime(config, StateDirectory(tmp_path / "state"), Registry()) as runtime, finished(runtime) as states:
