@@ -25,7 +25,7 @@ class Run:
     """
 
     name: str
-    module: Literal["ours", "peers", "python"]
+    module: Literal["ours", "ledger", "peers", "python"]
     arguments: tuple[str, ...]
     weight: float = 1.0
     at_most: float | None = None
@@ -89,6 +89,16 @@ FIGURES: tuple[Figure, ...] = (
             _ours("adapter alone", "connection", 6, quick=False),
         ),
         (_peer("asyncua, iterator", "iterator"), _peer("asyncua, handler", "handler", 0.5, quick=False)),
+    ),
+    *(
+        Figure(
+            f"the ledger, {size} in a message",
+            "replay",
+            (_CPU,),
+            (Run("router to app, with it", "ledger", (f"with-{size}",), weight, 1.1),),
+            (Run("router to app, without", "ledger", (f"without-{size}",), weight),),
+        )
+        for size, weight in ((1, 1), (100, 6))
     ),
     Figure(
         "latency: server's change -> app",

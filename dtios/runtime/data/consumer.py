@@ -174,12 +174,12 @@ class Consumer:
 
     async def take(self) -> Delivery | None:
         """Wait for what comes next; None when the consumer was closed and is empty."""
-        while not (self._queue or self._latest or self._losses):
+        while not (self._queue or self._latest or self._losses.any):
             if self.closed:
                 return None
             self._filled = anyio.Event()
             await self._filled.wait()
-        gaps = self._losses.take()
+        gaps = self._losses.take() if self._losses.any else []
         while self._queue and isinstance(ahead := self._queue[0], list):
             gaps += ahead
             self._queue.popleft()
@@ -199,7 +199,8 @@ class Consumer:
         self._size -= len(batch)
         if not self._queue:
             self._overrun = False
-        self._drained.set()
+        if self._door:
+            self._drained.set()
         return batch
 
     def _take_latest(self) -> Batch | None:

@@ -35,14 +35,13 @@ class Losses:
     them. A Gap is never dropped; where there is no room for two of one cause they become one."""
 
     def __init__(self) -> None:
+        self.any = False
         self._missing: dict[int, _Missing] = {}
         self._held: dict[tuple[int, GapCause], Gap] = {}
 
-    def __bool__(self) -> bool:
-        return bool(self._missing or self._held)
-
     def note(self, batch: Batch) -> None:
         """These rows were dropped."""
+        self.any = True
         for handle, source in zip(batch.handles, batch.source_times, strict=True):
             missing = self._missing.get(handle)
             if missing is None:
@@ -50,6 +49,7 @@ class Losses:
             missing.add(source, batch.receive_time)
 
     def hold(self, gaps: list[tuple[int, Gap]]) -> None:
+        self.any = True
         for handle, gap in gaps:
             before = self._held.get((handle, gap.cause))
             self._held[handle, gap.cause] = gap if before is None else _widened(before, gap)
@@ -59,6 +59,7 @@ class Losses:
         gaps += [(handle, missing.gap()) for handle, missing in self._missing.items()]
         self._held.clear()
         self._missing.clear()
+        self.any = False
         return gaps
 
     def since(self) -> Iterator[int]:
