@@ -23,6 +23,8 @@ from tests.docs.terminal import Terminal, Zygote, missing
 
 PORT = "4840"
 """Stands in the documents for the port of the simulated machine; a free one is put in its place."""
+BROKER_PORT = "18830"
+"""The same for the embedded broker."""
 MACHINE = "python -m dtios_packml"
 
 
@@ -47,11 +49,12 @@ class Reader:
     def __init__(self, terminal: Terminal, port: str) -> None:
         self.terminal = terminal
         self.port = port
+        self.broker_port = _free_port()
 
     def follow(self, block: Block) -> None:
         if "norun" in block.options:
             return
-        text = block.text.replace(PORT, self.port)
+        text = block.text.replace(BROKER_PORT, self.broker_port).replace(PORT, self.port)
         getattr(self, f"_{block.language}", self._nothing)(block, text)
 
     def close(self) -> None:
