@@ -30,7 +30,6 @@ _AGAIN: Final = 3.0
 """How often, and after how many seconds, a vehicle is asked for what it has not told."""
 _MOST: Final = 1_000
 """Vehicles of one connection; a flood of names is a complaint."""
-_SHEETS: Final = ("typeSpecification", "physicalParameters")
 _VISUAL: Final = tuple(point for point in STATE if point.path.startswith(("agvPosition/", "velocity/")))
 
 
@@ -166,10 +165,10 @@ class Vda5050Speaker(Speaker):
     async def _factsheet(self, vehicle: Vehicle, said: dict[str, Any], received: int) -> list[str]:
         wrong: list[str] = []
         actions = factsheet_actions(said, wrong)
-        told = [vehicle.factsheet.get(name) for name in _SHEETS] + [vehicle.actions]
-        vehicle.factsheet, vehicle.actions, vehicle.has_factsheet = said, actions, True
+        told = (vehicle.factsheet, vehicle.actions)
+        vehicle.take_factsheet(said, actions)
         wrong += await self._tell(list(read(FACTSHEET, vehicle.id, said, NO_TIME, partial=True)), received)
-        if told != [said.get(name) for name in _SHEETS] + [actions]:
+        if told != (vehicle.factsheet, vehicle.actions):
             self.place.learned()
         return wrong
 

@@ -50,8 +50,8 @@ def _vehicle(vehicle: Vehicle) -> Node:
         _add(folders, vehicle.id, point, None)
     for point in FACTSHEET:
         group, _, name = point.path.partition("/")
-        told = vehicle.factsheet.get(group)
-        if isinstance(told, dict) and name in told:
+        told = vehicle.factsheet.get(group, {})
+        if name in told:
             _add(folders, vehicle.id, point, told[name])
     if vehicle.actions:
         root.children.append((ReferenceKind.COMPONENT, _actions(vehicle)))

@@ -14,6 +14,8 @@ __all__ = ["changes", "lost", "present"]
 
 _SEVERITY: Final = {"WARNING": 500, "FATAL": 900}
 _SAFETY: Final = 1000
+_LONGEST: Final = 500
+"""Characters of a message."""
 
 
 def present(vehicle: VehicleId, errors: Sequence[Mapping[str, Any]], safety: Any, time: int) -> dict[str, Condition]:
@@ -37,9 +39,8 @@ def present(vehicle: VehicleId, errors: Sequence[Mapping[str, Any]], safety: Any
 
 
 def _condition(vehicle: VehicleId, key: str, message: str, severity: int, name: str, time: int) -> Condition:
-    return Condition(
-        "", f"{vehicle.address}#{key}", vehicle.serial, message, severity, True, True, time, name=name, type="VDA5050"
-    )
+    shown = message if len(message) <= _LONGEST else f"{message[: _LONGEST - 3]}..."
+    return Condition("", f"{vehicle.address}#{key}", vehicle.serial, shown, severity, True, True, time, name=name, type="VDA5050")
 
 
 def _digest(said: Any) -> str:

@@ -12,6 +12,8 @@ __all__ = ["MisreadError", "decode", "factsheet_actions", "timestamp", "usable_e
 _LARGEST: Final = 2**20
 _MOST: Final = 1_000
 """Entries of one list."""
+_LARGEST_ACTIONS: Final = 2**18
+"""Characters that are kept of one factsheet's actions."""
 
 
 class MisreadError(ValueError):
@@ -70,7 +72,8 @@ def whole_state(message: Mapping[str, Any], wrong: list[str]) -> str:
     for node in state["nodeStates"]:
         if not isinstance(node.get("nodePosition"), dict):
             node.pop("nodePosition", None)
-    state["paused"] = message.get("paused") is True
+    if isinstance(message.get("paused"), bool):
+        state["paused"] = message["paused"]
     position = message.get("agvPosition")
     map_id = position.get("mapId") if isinstance(position, dict) else None
     state["agvPosition"] = {"mapId": map_id if isinstance(map_id, str) else ""}
@@ -129,6 +132,9 @@ def factsheet_actions(message: Mapping[str, Any], wrong: list[str]) -> dict[str,
         if isinstance(one.get("actionDescription"), str):
             made["actionDescription"] = one["actionDescription"]
         found[one["actionType"]] = made
+    if len(json.dumps(found)) > _LARGEST_ACTIONS:
+        wrong.append("agvActions are too many")
+        return {}
     return found
 
 

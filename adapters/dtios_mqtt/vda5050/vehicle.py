@@ -8,21 +8,24 @@ from typing import Any, Final
 
 from dtios.model.condition import Condition
 from dtios_mqtt.vda5050.messages import MisreadError, decode
+from dtios_mqtt.vda5050.signals import FACTSHEET
 from dtios_mqtt.vda5050.topics import VehicleId
 
 __all__ = ["Vehicle"]
 
-_SILENT: Final = 30.0
+_INTERVAL: Final = 30.0
 """Seconds between two states at most (6.10)."""
+_LONGEST: Final = 1_000
 
 
 class Vehicle:
-    """`factsheet` is the last message as it came, `actions` those that it lists, by type."""
+    """`factsheet` is what is shown of the last one, `actions` those that it lists, by type."""
 
     def __init__(self, id: VehicleId) -> None:
         self.id = id
         self.version = f"{id.major}.0.0"
-        self.factsheet: Mapping[str, Any] = {}
+        self.factsheet: Mapping[str, Mapping[str, Any]] = {}
+        self.interval = _INTERVAL
         self.actions: Mapping[str, Mapping[str, Any]] = {}
         self.conditions: dict[str, Condition] = {}
         self._sent: Counter[str] = Counter()
@@ -60,14 +63,26 @@ class Vehicle:
             return False
         return self.connection == "ONLINE" or (not self.connection and self.heard is not None)
 
+    def take_factsheet(self, said: Mapping[str, Any], actions: Mapping[str, Mapping[str, Any]]) -> None:
+        """What is shown of it and lived by is kept, and no more: it may be large."""
+        kept: dict[str, dict[str, Any]] = {}
+        for point in FACTSHEET:
+            group, _, name = point.path.partition("/")
+            told = said.get(group)
+            value = told.get(name) if isinstance(told, dict) else None
+            if isinstance(value, int | float) or (isinstance(value, str) and len(value) <= _LONGEST):
+                kept.setdefault(group, {})[name] = value
+        self.factsheet, self.actions, self.has_factsheet = kept, actions, True
+        limits = said.get("protocolLimits")
+        timing = limits.get("timing") if isinstance(limits, dict) else None
+        interval = timing.get("defaultStateInterval") if isinstance(timing, dict) else None
+        number = isinstance(interval, int | float) and not isinstance(interval, bool)
+        self.interval = float(interval) if number and interval is not None and 0 < interval < 3600 else _INTERVAL
+
     @property
     def silence(self) -> float:
         """Seconds until its state is missing."""
-        limits = self.factsheet.get("protocolLimits")
-        timing = limits.get("timing") if isinstance(limits, dict) else None
-        said = timing.get("defaultStateInterval") if isinstance(timing, dict) else None
-        number = isinstance(said, int | float) and not isinstance(said, bool) and 0 < said < 3600
-        return 1.5 * (float(said) if number and said is not None else _SILENT)
+        return 1.5 * self.interval
 
     def message(self, kind: str, body: Mapping[str, Any]) -> bytes:
         """With the header (6.4): each topic counts what is sent on it. The text of version 2.0 calls the list of instant actions

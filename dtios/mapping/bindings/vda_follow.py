@@ -23,13 +23,14 @@ APPEAR: Final = 10.0
 Cancel = Callable[[], Awaitable[None]]
 
 
-async def states(changes: AsyncIterator[Change], patience: anyio.CancelScope) -> AsyncIterator[VehicleState]:
-    """The states as they come. While the vehicle or the connection is lost nothing is late: `patience` waits."""
+async def states(changes: AsyncIterator[Change], patience: anyio.CancelScope | None) -> AsyncIterator[VehicleState]:
+    """The states as they come. While the vehicle or the connection is lost nothing is late: `patience`, where given, waits."""
     async for _, reading in changes:
         if reading.is_good and isinstance(reading.value, str):
-            patience.deadline = min(patience.deadline, anyio.current_time() + APPEAR)
+            if patience is not None:
+                patience.deadline = min(patience.deadline, anyio.current_time() + APPEAR)
             yield VehicleState.parse(reading.value)
-        elif reading.status == BAD_NO_COMMUNICATION:
+        elif reading.status == BAD_NO_COMMUNICATION and patience is not None:
             patience.deadline = math.inf
 
 
@@ -71,7 +72,7 @@ class OrderFollower:
             return self._outcome(state)
         if self._failure and not self._cancelled:
             await self._stand_still()
-        paused = (JobState.INTERRUPTED, JobSubstate.HELD) if state.paused else (JobState.RUNNING, None)
+        paused = (JobState.INTERRUPTED, JobSubstate.HELD) if self._is_paused(state) else (JobState.RUNNING, None)
         if paused != self._told:
             self._told = paused
             await self._report(*paused)
@@ -103,6 +104,13 @@ class OrderFollower:
             if error.level == "FATAL" and error.names("orderId", self._job):
                 return f"the vehicle gave the order up ({error.shown})"
         return ""
+
+    def _is_paused(self, state: VehicleState) -> bool:
+        """`paused` is optional: without it the last startPause or stopPause that was done tells."""
+        if state.paused is not None:
+            return state.paused
+        done = [a.id for a in state.actions if a.status == "FINISHED" and is_instant_of(a.id, self._job, "pause", "resume")]
+        return bool(done) and is_instant_of(done[-1], self._job, "pause")
 
     def _cancels(self, state: VehicleState) -> list[ActionState]:
         """A vehicle may go on showing what was done to an earlier order."""

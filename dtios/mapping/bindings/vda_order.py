@@ -16,6 +16,7 @@ from dtios.mapping.points import Change, Points, Publish
 from dtios.mapping.skills.schema import object_schema
 from dtios.model.errors import OutcomeUnknown, RefusedError, TemporaryError
 from dtios.model.job import JobIdentity, JobOrder, JobOutcome, JobVerb
+from dtios.model.status import BAD_NO_COMMUNICATION
 
 __all__ = ["OrderPlan", "Parameter", "VdaOrderBinding"]
 
@@ -156,10 +157,13 @@ class VdaOrderBinding(SkillBinding):
 
     @staticmethod
     async def _present(changes: AsyncIterator[Change]) -> VehicleState:
-        """Raises TemporaryError where the vehicle does not tell its state."""
-        with anyio.move_on_after(APPEAR) as patience:
-            async for state in states(changes, patience):
-                return state
+        """Raises TemporaryError where the vehicle does not tell its state: nothing is sent to it later on."""
+        with anyio.move_on_after(APPEAR):
+            async for _, reading in changes:
+                if reading.is_good and isinstance(reading.value, str):
+                    return VehicleState.parse(reading.value)
+                if reading.status == BAD_NO_COMMUNICATION:
+                    break
         raise TemporaryError("the vehicle does not tell its state", mend="is it switched on and connected?")
 
     # --- verbs ---
@@ -180,8 +184,8 @@ class VdaOrderBinding(SkillBinding):
 
     @staticmethod
     async def _taken(changes: AsyncIterator[Change], kind: str, id: str) -> None:
-        with anyio.move_on_after(APPEAR) as patience:
-            async for state in states(changes, patience):
+        with anyio.move_on_after(APPEAR):
+            async for state in states(changes, None):
                 action, why = state.action(id), state.why("actionId", id)
                 if (action is not None and action.status == "FAILED") or (action is None and why):
                     said = why or (action.result if action is not None else "")
@@ -199,8 +203,8 @@ class VdaOrderBinding(SkillBinding):
             document = update(order_.job, before, route)
             await self._send(points, document)
             wanted = document["orderUpdateId"]
-            with anyio.move_on_after(APPEAR) as patience:
-                async for state in states(changes, patience):
+            with anyio.move_on_after(APPEAR):
+                async for state in states(changes, None):
                     if state.order == order_.job and state.update >= wanted:
                         return
                     refused = rejection(state, order_.job, wanted, before)

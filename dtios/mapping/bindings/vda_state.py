@@ -72,7 +72,7 @@ class VehicleState:
     edges: int
     actions: tuple[ActionState, ...]
     errors: tuple[VehicleError, ...]
-    paused: bool
+    paused: bool | None
     map: str
 
     @classmethod
@@ -91,7 +91,7 @@ class VehicleState:
                 for a in said["actionStates"]
             ),
             tuple(_error(e) for e in said["errors"]),
-            said.get("paused") is True,
+            said.get("paused"),
             said.get("agvPosition", {}).get("mapId", ""),
         )
 

@@ -126,6 +126,21 @@ async def test_nonsense_spoils_nothing_else(tmp_path: Path) -> None:
         assert (await until(client, "online")).machine.identification.manufacturer == "Tests"
 
 
+async def test_what_was_wrong_before_we_came_is_told(tmp_path: Path) -> None:
+    """The conditions come with the first state, before there is a machine that they belong to."""
+    async with running_broker(Mosquitto(tmp_path)) as broker:
+        command = python_machine("tests.machines.agv", "--broker", broker.url, "--interval", "0.5")
+        async with running_machine(command, tmp_path / "log.jsonl") as vehicle:
+            error = {"errorType": "worn", "errorLevel": "FATAL", "errorDescription": "a wheel is worn"}
+            tell(vehicle, do="state", more={"errors": [error]})
+            named = {"machines": {"cart": {"endpoint": broker.url, "machine": "Agv1"}}}
+            runtime = Runtime(RuntimeConfig.model_validate(named), StateDirectory(tmp_path / "state"), Registry())
+            async with runtime, client_of(runtime) as client, client.follow_conditions() as changes:
+                with anyio.fail_after(15):
+                    condition = (await anext(changes.__aiter__())).condition
+    assert (condition["machine"], condition["message"], condition["severity"]) == ("cart", "a wheel is worn", 900)
+
+
 PICKS = """\
 profile: picks
 extends: vda5050

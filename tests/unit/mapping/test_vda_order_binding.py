@@ -11,7 +11,7 @@ import pytest
 from dtios.mapping.bindings.vda_follow import APPEAR
 from dtios.mapping.bindings.vda_order import OrderPlan, Parameter, VdaOrderBinding
 from dtios.mapping.points import Publish
-from dtios.model.errors import RefusedError
+from dtios.model.errors import RefusedError, TemporaryError
 from dtios.model.job import JobOutcome, JobState, JobSubstate, JobVerb
 from tests.unit.mapping.scripted import Job, ScriptedPoints, settle
 
@@ -253,6 +253,32 @@ async def test_an_order_that_never_shows_is_unknown(monkeypatch: pytest.MonkeyPa
     outcome = await Job(DRIVE, vehicle, nodeId="B").run()
     assert outcome.state is JobState.UNKNOWN
     assert len(vehicle.orders()) == 1
+
+
+async def test_nothing_is_kept_for_a_vehicle_that_is_away() -> None:
+    vehicle = Vehicle()
+    vehicle.set(STATE, None, 0x80310000)
+    with pytest.raises(TemporaryError, match="does not tell its state"):
+        await Job(DRIVE, vehicle, nodeId="B").run()
+    assert vehicle.got == []
+    assert not vehicle.holders["v"]
+
+
+async def test_a_vehicle_that_does_not_tell_that_it_is_paused() -> None:
+    vehicle = Vehicle()
+    del vehicle.state["paused"]
+    async with anyio.create_task_group() as tasks:
+        job = Job(DRIVE, vehicle, nodeId="B")
+        running = Running(tasks, job)
+        await settle()
+        assert job.states == [(JobState.RUNNING, None)]
+        await DRIVE.command(JobVerb.PAUSE, job.order, vehicle)
+        await job.until(JobState.INTERRUPTED, JobSubstate.HELD)
+        await DRIVE.command(JobVerb.RESUME, job.order, vehicle)
+        await settle()
+        assert job.states[-1] == (JobState.RUNNING, None)
+        vehicle.arrives("B", 2)
+        assert (await running.outcome()).state is JobState.ENDED
 
 
 async def test_where_it_stands_is_enough_for_an_action() -> None:
