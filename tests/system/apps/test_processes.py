@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,11 +13,12 @@ import anyio
 import psutil
 import structlog.testing
 
+from dtios.model.gap import GapCause
 from dtios.runtime.configuration.config import AppSettings, RuntimeConfig
 from dtios.runtime.core import Runtime
 from dtios.runtime.registry import AppPlugin, Registry
 from dtios.runtime.state import StateDirectory
-from dtios.sdk.protocol import AppView
+from dtios.sdk.protocol import AppView, LedgerView
 from dtios.testing import METHOD_PROFILE, MemoryAdapter, MemoryServer, method_machine
 
 HERE = "tests.system.apps.bad_apps"
@@ -155,6 +157,33 @@ async def test_a_frozen_process_is_named_and_replaced(tmp_path: Path) -> None:
         assert "did not respond" in r.of("crashing", "app restarts")[0]["why"]
         await r.until(lambda: r.view("crashing").health == "ready")
         assert r.view("crashing").pid != pid
+
+
+async def test_an_app_that_was_killed_goes_on_in_its_account_and_is_told_what_it_missed(tmp_path: Path) -> None:
+    machine = method_machine("filler")
+    speed = machine.find("Machines/filler/Speed")
+    async with running(tmp_path, machine, watching={"grants": [{"machine": "filler"}]}) as r:
+        await r.until(lambda: r.view("watching").health == "ready")
+
+        def page() -> LedgerView:
+            return next(one.view("filler") for one in r.runtime.kernel.ledger if one.name == "watching/speed")
+
+        machine.set(speed, 1.0)
+        await r.until(lambda: page().delivered >= 1 and page().pending == 0)
+        delivered, pid, killed = page().delivered, r.view("watching").pid, time.time_ns()
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        await r.until(lambda: not page().open)
+        await r.until(lambda: r.view("watching").health == "ready" and page().open)
+        machine.set(speed, 2.0)
+        await r.until(lambda: page().delivered > delivered and page().pending == 0)
+        assert page().balanced
+        (noted,) = page().gaps
+        assert (noted.gap.cause, noted.signals) == (GapCause.CONSUMER_STOPPED, ["Speed"])
+        assert noted.gap.receive_from is not None
+        assert noted.gap.receive_to is not None
+        assert noted.gap.receive_from < killed + 10**9
+        assert noted.gap.receive_to > killed
 
 
 async def test_promise_4(tmp_path: Path) -> None:

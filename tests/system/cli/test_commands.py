@@ -90,6 +90,8 @@ def test_run_serves_commands_and_keeps_the_envelope(dtios: Dtios, machine: str, 
             assert (written["machine"], written["confirmed"]) == ("filler", True)
         (status,) = fits("status", dtios("status", "--counters", "--json"))
         assert [(m["name"], m["health"]) for m in status["machines"]] == [("filler", "online")]
+        assert all(page["balanced"] for page in fits("ledger", dtios("ledger", "filler", "--signals", "--json")))
+        assert dtios("ledger").status == 0
         second = dtios("run", "--json")
         assert second.error["kind"] == "temporary"
         assert f"process {runtime.process.pid}" in second.error["message"]

@@ -5,17 +5,20 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
 import anyio.to_thread
 import pytest
 
 from dtios.model.gap import Gap, GapCause
+from tests.brokers import Mosquitto, running_broker
 from tests.faults.counting import values_of
-from tests.faults.truth import Truth
+from tests.faults.truth import SETTINGS, Truth
+from tests.machines.counting_topics import PROFILE
 from tests.machines.process import python_machine, running_machine
 from tests.system.runtime.recorders import POLICIES
 
@@ -26,9 +29,9 @@ BEFORE = CHECKPOINT + 0.6
 
 
 @asynccontextmanager
-async def recorders(state: Path, url: str, folder: Path) -> AsyncIterator[subprocess.Popen[str]]:
+async def recorders(state: Path, configuration: Path, folder: Path) -> AsyncIterator[subprocess.Popen[str]]:
     """A life of the runtime. It is gone after, whatever happened to it."""
-    command = [sys.executable, "-m", "tests.system.runtime.recorders", str(state), url, str(folder)]
+    command = [sys.executable, "-m", "tests.system.runtime.recorders", str(state), str(configuration), str(folder)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -69,25 +72,42 @@ async def grows(folder: Path, since: int) -> None:
                 await anyio.sleep(0.1)
 
 
-@pytest.mark.parametrize("kill", [True, False], ids=["kill -9", "orderly"])
-async def test_each_value_was_delivered_or_lies_in_a_gap_when_the_runtime_ends(tmp_path: Path, kill: bool) -> None:
-    chance, ends = random.Random(7), []
-    values, folder = tmp_path / "values", tmp_path / "told"
-    folder.mkdir()
+@asynccontextmanager
+async def opcua(folder: Path, values: Path) -> AsyncIterator[dict[str, Any]]:
     machine = python_machine("tests.faults.counting", "--values", str(values), "--rate", "100")
-    async with running_machine(machine, tmp_path / "log") as running:
+    async with running_machine(machine, folder / "log") as running:
+        yield {"machines": {"m": {"endpoint": running.endpoint, "settings": SETTINGS}}}
+
+
+@asynccontextmanager
+async def topics(folder: Path, values: Path) -> AsyncIterator[dict[str, Any]]:
+    async with running_broker(Mosquitto(folder)) as broker:
+        machine = python_machine("tests.machines.counting_topics", "--values", str(values), "--broker", broker.url)
+        async with running_machine(machine, folder / "log"):
+            yield {"profiles": [str(PROFILE)], "machines": {"m": {"endpoint": broker.url, "machine": "m"}}}
+
+
+@pytest.mark.parametrize("machine", [opcua, topics])
+@pytest.mark.parametrize("kill", [True, False], ids=["kill -9", "orderly"])
+async def test_each_value_was_delivered_or_lies_in_a_gap_when_the_runtime_ends(
+    tmp_path: Path, machine: Callable[[Path, Path], AbstractAsyncContextManager[dict[str, Any]]], kill: bool
+) -> None:
+    chance, ends = random.Random(7), []
+    values, folder, file = tmp_path / "values", tmp_path / "told", tmp_path / "dtios.json"
+    folder.mkdir()
+    async with machine(tmp_path, values) as configuration:
+        file.write_text(json.dumps(configuration))
         for life in range(3):
             begun = time.time_ns()
-            async with recorders(tmp_path / "state", running.endpoint, folder) as process:
+            async with recorders(tmp_path / "state", file, folder) as process:
                 await grows(folder, begun)
                 await anyio.sleep(chance.uniform(CHECKPOINT, 2 * CHECKPOINT))
+                assert process.stdin is not None
                 if kill and life < 2:
                     process.kill()
-                    ends.append(time.time_ns())
                 else:
-                    assert process.stdin is not None
                     process.stdin.close()
-                    ends.append(time.time_ns())
+                ends.append(time.time_ns())
                 await anyio.to_thread.run_sync(process.wait, 20)
     judge(folder, values_of(values), ends[:-1])
 
