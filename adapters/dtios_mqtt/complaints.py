@@ -4,7 +4,9 @@ from collections import Counter, deque
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["Complaint", "Complaints"]
+from dtios.sdk.adapter import Complaint
+
+__all__ = ["Complaints", "Unheard"]
 
 _KEPT: Final = 20
 _ALIKE: Final = 3
@@ -15,7 +17,7 @@ _SHOWN: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Complaint:
+class Unheard:
     """One message that was not understood; of its payload the beginning."""
 
     machine: str
@@ -30,7 +32,7 @@ class Complaints:
 
     def __init__(self) -> None:
         self.counts: Counter[tuple[str, str]] = Counter()
-        self.last: deque[Complaint] = deque(maxlen=_KEPT)
+        self.last: deque[Unheard] = deque(maxlen=_KEPT)
 
     def add(self, machine: str, cause: str, topic: str, payload: bytes, time: int) -> None:
         key = (machine, cause)
@@ -40,4 +42,16 @@ class Complaints:
         alike = [one for one in self.last if one.machine == machine and one.cause == cause]
         if len(alike) >= _ALIKE:
             self.last.remove(alike[0])
-        self.last.append(Complaint(machine, cause, topic[:_SHOWN], payload[:_SHOWN], time))
+        self.last.append(Unheard(machine, cause, topic[:_SHOWN], payload[:_SHOWN], time))
+
+    def told(self) -> list[Complaint]:
+        """The most frequent first."""
+        return [
+            Complaint(
+                machine,
+                cause,
+                count,
+                tuple((one.topic, one.payload, one.time) for one in self.last if (one.machine, one.cause) == (machine, cause)),
+            )
+            for (machine, cause), count in self.counts.most_common()
+        ]

@@ -14,7 +14,7 @@ from anyio.abc import TaskStatus
 from dtios.mapping.facts import BrowseFacts, Node, NodeKind, ReferenceKind
 from dtios.mapping.profiles.library import ProfileLibrary
 from dtios.model.values import DataValue, QualifiedName
-from dtios.sdk.adapter import Call, Connection, Fingerprint, LastCheck, MonitoredPoint, Progress, Publish, Sink, Write
+from dtios.sdk.adapter import Call, Complaint, Connection, Fingerprint, LastCheck, MonitoredPoint, Progress, Publish, Sink, Write
 from dtios.sdk.errors import ConfigurationError, CredentialsError, TemporaryError
 from dtios_mqtt.complaints import Complaints
 from dtios_mqtt.errors import LostError
@@ -57,6 +57,9 @@ class MqttConnection(Connection):
     def learn(self, profiles: ProfileLibrary) -> None:
         for speaker in self._speakers:
             speaker.learn(profiles)
+
+    def misunderstood(self) -> list[Complaint]:
+        return self.complaints.told()
 
     # --- life ---
 

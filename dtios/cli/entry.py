@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "check": ("dtios.cli.check", "Check a dtios.yaml without touching a machine."),
     "status": ("dtios.cli.status", "Show the health of machines and apps."),
     "ledger": ("dtios.cli.ledger", "Show what each consumer received, and what is missing."),
+    "complaints": ("dtios.cli.complaints", "Show what machines said that was not understood."),
     "doctor": ("dtios.cli.doctor", "Say what is wrong with a machine, and what mends it."),
     "job": ("dtios.cli.job", "List, show, command and resolve jobs."),
     "condition": ("dtios.cli.condition", "List, acknowledge, confirm and shelve conditions (alarms)."),

@@ -21,7 +21,7 @@ from anyio.abc import TaskGroup
 from dtios.runtime.apps.hosting import AppTable
 from dtios.runtime.broker.embedded import EmbeddedBroker
 from dtios.runtime.broker.names import resolve, resolved
-from dtios.runtime.clients import observing, requests  # noqa: F401  # register the handlers of every request
+from dtios.runtime.clients import complaints, observing, requests  # noqa: F401  # register the handlers of every request
 from dtios.runtime.clients.questions import QuestionBoard
 from dtios.runtime.clients.session import Session
 from dtios.runtime.commands.conditions import ConditionCommands

@@ -31,6 +31,7 @@ from dtios.sdk.secrets import Secret
 __all__ = [
     "Adapter",
     "Call",
+    "Complaint",
     "ConditionCommand",
     "Connection",
     "ConnectionSettings",
@@ -100,6 +101,17 @@ class Finding:
     message: str
     where: str = ""
     mend: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """What came from `machine` (in the adapter's words; empty: nobody knows whose) and was not understood, how often, and the
+    last few of it: (where, the beginning of the payload, int ns UTC)."""
+
+    machine: str
+    cause: str
+    count: int
+    last: tuple[tuple[str, bytes, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +277,10 @@ class Connection(ABC):
         """The profiles that hold here: before the first `run`, and again when they change. For protocols that cannot be
         browsed a profile says what to listen for."""
         return None
+
+    def misunderstood(self) -> list[Complaint]:
+        """What could not be understood since this object was made, the most frequent first. No I/O, also between sessions."""
+        return []
 
     async def watch_events(self, wanted: Sequence[EventFields]) -> None:
         """Begin to tell conditions (those that are there first, then `conditions_refreshed`) and the wanted events, for this

@@ -335,6 +335,10 @@ class Client(Commissioning):
         found = await self._ask_for(list[p.BrokerView], p.Broker())
         return found[0] if found else None
 
+    async def complaints(self, machine: str | None = None) -> list[p.ComplaintView]:
+        """What came from a machine, or from anywhere, and was not understood."""
+        return await self._ask_for(list[p.ComplaintView], p.Complaints(machine))
+
     async def counters(self, machine: str | None = None) -> list[tuple[str, str, str, int, int, int, int, int]]:
         """(consumer, machine, signal, received, delivered, conflated, dropped, pending), promise 1's figures."""
         return await self._ask_for(list[tuple[str, str, str, int, int, int, int, int]], p.Counters(machine))

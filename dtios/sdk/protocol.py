@@ -34,6 +34,8 @@ __all__ = [
     "Close",
     "CommandCondition",
     "CommandJob",
+    "ComplaintView",
+    "Complaints",
     "ConditionChanged",
     "Conditions",
     "Configuration",
@@ -533,13 +535,32 @@ class Counters(Message):
     machine: str | None = None
 
 
+class ComplaintView(Message):
+    """What was not understood: of which machine, where one of ours is meant; `source` is the adapter's word for it. `last` are
+    (where, the beginning of the payload, int ns UTC)."""
+
+    endpoint: str
+    machine: str | None
+    source: str
+    cause: str
+    count: int
+    last: list[tuple[str, bytes, int]] = []
+
+
+class Complaints(Message):
+    """What of a machine, or of all, the adapters could not understand. Of what is no machine's: needs `commission`.
+    -> list[ComplaintView]"""
+
+    machine: str | None = None
+
+
 RequestBody = (
     Hello | Open | Machines | Describe | Read | Subscribe | Write
     | StartJob | CommandJob | FollowJob | FollowJobs | Jobs | ShowJob | ResolveJob
     | FollowMachines | FollowConditions | Conditions | CommandCondition | FollowResults
     | StorePut | StoreGet | StoreKeys | Ask | Questions | AnswerQuestion
     | Discover | Examine | Health | BrowseFactsOf | Propose | Configure | Reload | Configuration | Apps | Broker | Counters
-    | Ledger
+    | Ledger | Complaints
 )  # fmt: skip
 
 

@@ -28,6 +28,7 @@ from dtios.runtime.links.monitoring import GONE, Monitoring
 from dtios.runtime.links.offset import ClockOffset
 from dtios.sdk.adapter import (
     Call,
+    Complaint,
     ConditionCommand,
     Connection,
     ConnectionSettings,
@@ -166,6 +167,9 @@ class Link:
             why = f" ({self.error.message})" if self.error is not None else ""
             raise TemporaryError(f"it is offline{why}", where=self.url, mend="ask again when it is back")
         return self._connection
+
+    def misunderstood(self) -> list[Complaint]:
+        return self._connection.misunderstood()
 
     # --- the supervisor's loop ---
 

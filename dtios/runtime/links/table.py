@@ -35,7 +35,7 @@ from dtios.runtime.links.results import ResultBoard
 from dtios.runtime.links.states import StateWatch
 from dtios.runtime.links.telling import Telling
 from dtios.runtime.registry import Registry
-from dtios.sdk.adapter import ConnectionSettings, Finding, Progress
+from dtios.sdk.adapter import Complaint, ConnectionSettings, Finding, Progress
 from dtios.sdk.clock import Clock
 from dtios.sdk.secrets import TYPED
 
@@ -235,6 +235,10 @@ class LinkTable:
     def machines(self, link: Link) -> list[LiveMachine]:
         """The machines behind a link, in the order they were found."""
         return next((h.placement.machines for h in self._held.values() if h.link is link), [])
+
+    def misunderstood(self) -> list[tuple[Link, Complaint]]:
+        """What the adapters could not understand, of every endpoint."""
+        return [(held.link, complaint) for held in self._held.values() for complaint in held.link.misunderstood()]
 
     def profiles(self, link: Link) -> ProfileLibrary:
         """Those that its machines are described by."""

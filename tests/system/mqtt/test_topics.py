@@ -18,10 +18,12 @@ from dtios.runtime.state import StateDirectory
 from dtios.sdk.client import Client
 from dtios.sdk.protocol import JobView
 from dtios.sdk.running import JobHandle
+from dtios_mqtt.session.messages import Outgoing
 from tests.brokers import BROKERS, BrokerProcess, Mosquitto, running_broker
 from tests.machines.plain_topics import PROFILE
 from tests.machines.process import MachineProcess, python_machine, running_machine
 from tests.runtimes import client_of
+from tests.system.mqtt.test_client import session
 
 
 @asynccontextmanager
@@ -170,3 +172,21 @@ async def test_a_job_goes_on_while_the_broker_is_away(tmp_path: Path) -> None:
             outcome = await job.outcome()
         assert (outcome.state, outcome.substate, outcome.results) == (*DONE, {"made": 50})
         assert [method for method, _ in requests(machine)].count("cmd make") == 1
+
+
+async def test_what_was_not_understood_is_counted_and_shown(tmp_path: Path) -> None:
+    async with running_broker(Mosquitto(tmp_path)) as broker, press(broker, tmp_path), reached(tmp_path, broker) as client:
+        await value_of(client, "SetSpeed")
+        async with session(broker, "vandal") as vandal:
+            for payload in (b'{"temperature": 2', b"\xff", b"[" * 100_000, b'{"ts": 1, "ts": 2}', b'{"temperature": NaN}', b"[]"):
+                await vandal.hand_over(Outgoing("plant/north/press1/state", payload, qos=1))
+        await client.write("press", "SetSpeed", 42.0)
+        assert await value_of(client, "SetSpeed", 42.0) == 42.0
+        told = {one.cause: one for one in await client.complaints("press")}
+        bad = {"not JSON", "not UTF-8", "nested too deeply", "a key twice", "NaN is no JSON", "none of the profile's values"}
+        assert bad <= told.keys()
+        assert {told[cause].count for cause in bad} == {1}
+        ((where, payload, _),) = told["not JSON"].last
+        assert (where, payload) == ("plant/north/press1/state", b'{"temperature": 2')
+        assert told["the field 'surprise' is not in the profile"].count > 1
+        assert (await client.complaints())[0].machine == "press"
