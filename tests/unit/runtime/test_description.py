@@ -89,6 +89,23 @@ async def test_the_next_start_browses_nothing_where_nothing_happened(tmp_path: P
         assert server.get(server.find("Press/Speed")) == 2.0
 
 
+async def test_a_stop_does_not_wait_for_the_check(tmp_path: Path) -> None:
+    """Whatever stands behind the endpoint now: a stop that was right a moment ago leads towards standing still."""
+    async with packml_machine("p", execute=60) as server, at(tmp_path, server) as (runtime, client):
+        skill = (await client.describe(PLACE)).machine.skills[0]
+        await client.start(PLACE, skill.path, {}, job="j")
+        await eventually(lambda: server.state.name == "Execute")
+        link, gate = runtime.kernel.machines.get(PLACE).link, anyio.Event()
+        with held_back(gate):
+            await server.restart()
+            await eventually(lambda: link.online and not link.description.verified)
+            with pytest.raises(TemporaryError, match="checked after a restart"):
+                await client.command_job(PLACE, "j", JobVerb.PAUSE)
+            await client.command_job(PLACE, "j", JobVerb.STOP)
+            await eventually(lambda: server.state.name == "Stopped")
+            gate.set()
+
+
 async def test_after_a_restart_values_flow_at_once_and_commands_wait_for_the_check(tmp_path: Path) -> None:
     async with plain() as server:
         async with at(tmp_path, server):
