@@ -271,6 +271,7 @@ class Session:
                     batch = None if delivery.batch is None else pack_batch(delivery.batch)
                     await self.send(p.Data(stream, delivery.number, delivery.gaps, batch))
             finally:
+                self._leave(consumer)  # before anything is awaited: whoever comes back under its name is this one
                 await machine.link.points.release(handles)
         finally:
             self._consumers.pop(stream, None)

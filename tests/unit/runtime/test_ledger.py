@@ -8,7 +8,9 @@ import pytest
 from dtios.model.errors import TemporaryError
 from dtios.model.gap import Gap, GapCause
 from dtios.runtime.ledger.ledger import MARGIN
+from dtios.testing import method_machine
 from tests.ledgers import SECOND, Turned, handled, house
+from tests.runtimes import client_of, running
 
 
 async def test_a_new_consumer_is_told_nothing(tmp_path: Path) -> None:
@@ -172,3 +174,26 @@ async def test_what_a_queue_has_no_room_for_at_a_sudden_end_of_its_deliverer_is_
         assert one.views()["app/speed"].signals == [("a", 2, 0, 0, 1, 1)]
         assert one.views()["app/speed"].balanced
         assert one.router.held_since is None
+
+
+async def test_a_stream_that_is_closed_and_opened_again_at_once_is_the_same_consumer(tmp_path: Path) -> None:
+    """Also while its machine is slow to take the old one back."""
+    server = method_machine("f")
+    speed = server.find("Machines/f/Speed")
+    async with (
+        server,
+        running(tmp_path, server, machines={"f": {"endpoint": server.url}}) as runtime,
+        client_of(runtime) as client,
+    ):
+        for value in (1.0, 2.0, 3.0):
+            async with client.subscribe("f", ["Speed"], name="mine") as stream:
+                server.set(speed, value)
+                with anyio.fail_after(10):
+                    async for delivery in stream:
+                        if any(change.value == value for change in delivery.changes()):
+                            break
+                    await stream.acknowledge()
+        (page,) = await client.ledger("f")
+        assert page.consumer == "cli:tester/mine"
+        assert page.told == {"consumer-stopped": 2}
+        assert page.balanced
