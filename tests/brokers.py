@@ -17,7 +17,7 @@ import anyio
 import anyio.to_thread
 import pytest
 
-__all__ = ["BROKERS", "BrokerProcess", "IotCore", "Mosquitto", "running_broker"]
+__all__ = ["BROKERS", "BrokerProcess", "IotCore", "Mosquitto", "free_port", "running_broker"]
 
 _READY = 10.0
 
@@ -30,7 +30,7 @@ class BrokerProcess(ABC):
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.port = _free_port()
+        self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -100,7 +100,7 @@ class Mosquitto(BrokerProcess):
     def command(self) -> list[str]:
         file = self.folder / "mosquitto.conf"
         anonymous = "" if "allow_anonymous" in self.configuration else "allow_anonymous true\n"
-        file.write_text(f"listener {self.port} 127.0.0.1\n{anonymous}max_queued_messages 100000\n{self.configuration}\n", "utf-8")
+        file.write_text(f"{anonymous}max_queued_messages 100000\nlistener {self.port} 127.0.0.1\n{self.configuration}\n", "utf-8")
         return [str(_mosquitto()), "-c", str(file)]
 
 
@@ -122,7 +122,7 @@ def _mosquitto() -> str | None:
     return shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         port: int = one.getsockname()[1]

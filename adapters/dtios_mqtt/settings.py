@@ -1,9 +1,10 @@
 """What a connection to a broker can be told, and what its URL says."""
 
-from typing import Literal
+from pathlib import Path
+from typing import Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from dtios.sdk.adapter import ConnectionSettings
 from dtios.sdk.errors import ConfigurationError
@@ -20,12 +21,23 @@ class MqttSettings(ConnectionSettings):
     version: Literal["auto", "3.1.1", "5"] = Field("auto", description="MQTT version; auto asks for 5 and takes 3.1.1")
     client_id: str | None = Field(None, max_length=64, description="of the session for plain topics; made up where left out")
     persistent: bool = Field(False, description="the broker keeps the session for plain topics while we are away (QoS 1)")
+    ca: Path | None = Field(None, description="file with the CA (PEM) that the broker's certificate is from; else the system's")
+    certificate: Path | None = Field(None, description="file with our own certificate (PEM), where the broker asks for one")
+    key: Path | None = Field(None, description="file with its key (PEM, without password); else it is in the same file")
     listen: float = Field(2.0, ge=0, description="seconds for which a new session hears who is there before it is described")
     reorder_timeout: float = Field(2.0, ge=0, description="Sparkplug: seconds for which a message that is missing is waited for")
     vda_interfaces: tuple[str, ...] = Field(
         ("uagv",), max_length=20, description="VDA 5050: first levels of the vehicles' topics"
     )
     host_id: str = Field("dtios", pattern=r"^[^/+#]+$", description="Sparkplug: the id of this host application")
+
+    @model_validator(mode="after")
+    def _together(self) -> Self:
+        if self.key is not None and self.certificate is None:
+            raise ValueError("a key without a certificate says nothing; give `certificate` too")
+        if self.persistent and self.client_id is None:
+            raise ValueError("a session is only found again by its name; give `client_id` with `persistent`")
+        return self
 
     @field_validator("vda_interfaces")
     @classmethod

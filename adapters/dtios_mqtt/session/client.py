@@ -47,6 +47,18 @@ class _Paho(paho.Client):
         assert prepared is not None
         return prepared
 
+    def _ssl_wrap_socket(self, tcp_sock: socket.socket) -> Any:
+        """As paho does it, but nothing stays open when the handshake fails. The context checks the host name."""
+        assert self._ssl_context is not None
+        wrapped = self._ssl_context.wrap_socket(tcp_sock, server_hostname=self._host, do_handshake_on_connect=False)
+        try:
+            wrapped.settimeout(self._connect_timeout)
+            wrapped.do_handshake()
+        except BaseException:
+            wrapped.close()
+            raise
+        return wrapped
+
     def _create_socket(self) -> Any:
         self.buffered = BufferedSocket(super()._create_socket())
         return self.buffered
@@ -128,7 +140,7 @@ class MqttClient:
         try:
             async with asyncio.timeout(2 * self._timeout):
                 await self._connect()
-                self._number = self._paho.socket().fileno()  # type: ignore[union-attr]  # it is connected
+                self._number = self._descriptor()
                 self._read(True)
                 self._flush()
                 await self._connected
@@ -138,6 +150,13 @@ class MqttClient:
             if known is None:
                 raise
             raise known from error
+
+    def _descriptor(self) -> int:
+        connected = self._paho.socket()
+        if connected is None:
+            raise LostError("the broker hung up at once; does it want a certificate of ours?")
+        number: int = connected.fileno()
+        return number
 
     async def _connect(self) -> None:
         found = await self._loop.getaddrinfo(self._address.host, self._address.port, type=socket.SOCK_STREAM)

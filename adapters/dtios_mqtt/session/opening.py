@@ -1,6 +1,5 @@
 """Which sessions a connection has, and how each is opened: one for what wants its own, one for everything else."""
 
-import ssl
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from dtios.sdk.errors import CredentialsError, DtiosError
 from dtios_mqtt.errors import LostError
 from dtios_mqtt.session.client import MqttClient
 from dtios_mqtt.session.messages import Will
+from dtios_mqtt.session.security import tls_context
 from dtios_mqtt.settings import Address, MqttSettings
 from dtios_mqtt.speakers.speaker import Speaker
 
@@ -46,7 +46,7 @@ def _new_id() -> str:
 
 async def open_client(address: Address, settings: MqttSettings, home: Path, role: Role) -> MqttClient:
     """MQTT 5, and 3.1.1 where the broker knows no other (or as the settings say). Raises the DtiosError tree."""
-    context = await anyio.to_thread.run_sync(_tls, settings) if address.tls else None
+    context = await anyio.to_thread.run_sync(tls_context, settings) if address.tls else None
     versions = {"auto": (5, 4), "5": (5,), "3.1.1": (4,)}[settings.version]
     for version in versions:
         client = MqttClient(
@@ -71,7 +71,3 @@ async def open_client(address: Address, settings: MqttSettings, home: Path, role
             continue
         return client
     raise AssertionError("no version was tried")
-
-
-def _tls(settings: MqttSettings) -> ssl.SSLContext:
-    return ssl.create_default_context()
