@@ -1,0 +1,160 @@
+"""An MQTT server that replays what a machine says as fast as its client takes it: `python -m benchmarks.mqtt_server KIND COUNT`.
+
+KIND is `sparkplug` or `json`, COUNT the values in a message. It speaks as much of MQTT 3.1.1 and 5 as a subscriber of one topic
+needs; the messages were made before, so that the figure is the client's. Prints its URL.
+"""
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Iterator
+from typing import Final
+
+from dtios_mqtt.sparkplug.encoding import encode
+from dtios_mqtt.sparkplug.metric import Metric, Payload
+
+__all__ = ["JSON_PROFILE", "JSON_TOPIC", "METRICS"]
+
+METRICS: Final = 100
+JSON_TOPIC: Final = "bench/bench/state"
+JSON_PROFILE: Final = """\
+profile: bench
+topics:
+  identity: [machine]
+  messages:
+    - topic: bench/{machine}/state
+      time: {path: ts, format: ms}
+      values:
+"""
+_SETTLE: Final = 2.0
+"""Seconds between births and data: until then whoever subscribes is connected."""
+_CONNECT, _PUBLISH, _SUBSCRIBE, _PING = 1, 3, 8, 12
+_NODE: Final = "spBv1.0/bench/{}/edge"
+
+
+class Session:
+    """One client. What it publishes is acknowledged and forgotten."""
+
+    def __init__(self, kind: str, count: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._kind = kind
+        self._count = count
+        self._reader = reader
+        self._writer = writer
+        self._five = False
+        self._replay: asyncio.Task[None] | None = None
+
+    async def serve(self) -> None:
+        try:
+            while True:
+                head, body = await self._packet()
+                self._answer(head, body)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            if self._replay is not None:
+                self._replay.cancel()
+            self._writer.close()
+
+    async def _packet(self) -> tuple[int, bytes]:
+        head = (await self._reader.readexactly(1))[0]
+        size = shift = 0
+        while True:
+            byte = (await self._reader.readexactly(1))[0]
+            size |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                return head, await self._reader.readexactly(size)
+
+    def _answer(self, head: int, body: bytes) -> None:
+        kind, none = head >> 4, b"\0" if self._five else b""
+        if kind == _CONNECT:
+            self._five = body[6] == 5
+            self._send(0x20, b"\0\0" + (b"\0" if self._five else b""))
+        elif kind == _SUBSCRIBE:
+            self._send(0x90, body[:2] + none + b"\0" * _filters(body[2:], self._five))
+            wanted = b"spBv1.0/#" if self._kind == "sparkplug" else b"bench/"
+            if wanted in body and self._replay is None:
+                self._replay = asyncio.create_task(self._send_all(), name="replay")
+        elif kind == _PUBLISH and head & 0x06:
+            size = int.from_bytes(body[:2], "big")
+            self._send(0x40, body[2 + size : 4 + size])
+        elif kind == _PING:
+            self._send(0xD0, b"")
+
+    def _send(self, head: int, body: bytes) -> None:
+        self._writer.write(bytes([head]) + _size(len(body)) + body)
+
+    def _message(self, topic: str, payload: bytes) -> bytes:
+        name = topic.encode()
+        body = len(name).to_bytes(2, "big") + name + (b"\0" if self._five else b"") + payload
+        return b"\x30" + _size(len(body)) + body
+
+    async def _send_all(self) -> None:
+        births, data = (_sparkplug if self._kind == "sparkplug" else _json)(self._count)
+        self._writer.write(b"".join(self._message(*one) for one in births))
+        await asyncio.sleep(_SETTLE)
+        cycle = b"".join(self._message(*one) for one in data)
+        while True:
+            self._writer.write(cycle)
+            await self._writer.drain()
+
+
+Messages = list[tuple[str, bytes]]
+
+
+def _sparkplug(count: int) -> tuple[Messages, Messages]:
+    """Births, and one turn of sequence numbers, `count` metrics a message by alias."""
+    now = time.time_ns() // 1_000_000
+    node = [Metric("bdSeq", None, now, 4, 0), Metric("Node Control/Rebirth", None, now, 11, False)]
+    device = [Metric(f"v{n}", n, now, 10, 0.5) for n in range(METRICS)]
+    births = [
+        (_NODE.format("NBIRTH"), encode(Payload(now, 0, node))),
+        (_NODE.format("DBIRTH") + "/bench", encode(Payload(now, 1, device))),
+    ]
+    return births, list(_turn(count, now))
+
+
+def _turn(count: int, now: int) -> Iterator[tuple[str, bytes]]:
+    for turn in range(256):
+        metrics = [Metric("", (turn * count + n) % METRICS, now + turn, 10, turn + n / 8) for n in range(count)]
+        yield _NODE.format("DDATA") + "/bench", encode(Payload(now + turn, (turn + 2) % 256, metrics))
+
+
+def _json(count: int) -> tuple[Messages, Messages]:
+    now = time.time_ns() // 1_000_000
+    told = [{"ts": now + turn, **{f"v{n}": turn + n / 8 for n in range(count)}} for turn in range(256)]
+    messages = [(JSON_TOPIC, json.dumps(one).encode()) for one in told]
+    return messages[:1], messages
+
+
+def _filters(data: bytes, five: bool) -> int:
+    """How many filters a SUBSCRIBE has: each with a byte of options, after the properties in MQTT 5."""
+    at = 1 + data[0] if five else 0
+    found = 0
+    while at < len(data):
+        at += 3 + int.from_bytes(data[at : at + 2], "big")
+        found += 1
+    return found
+
+
+def _size(number: int) -> bytes:
+    made = bytearray()
+    while number > 0x7F:
+        made.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes([*made, number])
+
+
+async def _main(kind: str, count: int) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await Session(kind, count, reader, writer).serve()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    sys.stdout.write(f"mqtt://127.0.0.1:{server.sockets[0].getsockname()[1]}\n")
+    sys.stdout.flush()
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    asyncio.run(_main(sys.argv[1], int(sys.argv[2])))
