@@ -85,7 +85,7 @@ def _rows(figure: Figure, unit: Unit, runs: list[Run], found: dict[str, list[dic
 
 
 def _once(run: Run, figure: Figure, sizes: Sizes, url: str) -> dict[str, Any]:
-    count = {"replay": int(sizes.values * run.weight), "live": sizes.trips, "tree": 1}[figure.server]
+    count = {"live": sizes.trips, "tree": 1}.get(figure.server, int(sizes.values * run.weight))
     module = [f"benchmarks.{run.module}", *run.arguments, url, str(count), str(sizes.items if figure.server == "replay" else 0)]
     command = [a.replace("{url}", url) for a in run.arguments] if run.module == "python" else ["-m", *module]
     with tempfile.TemporaryDirectory() as state:
@@ -105,9 +105,10 @@ def _once(run: Run, figure: Figure, sizes: Sizes, url: str) -> dict[str, Any]:
 
 @contextmanager
 def _server(figure: Figure, sizes: Sizes) -> Iterator[str]:
-    count = {"replay": sizes.items, "live": 0, "tree": sizes.nodes}[figure.server]
+    count = {"replay": sizes.items, "live": 0, "tree": sizes.nodes}.get(figure.server, figure.batch)
+    module = "benchmarks.mqtt_server" if figure.batch else "benchmarks.server"
     process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.server", figure.server, str(count)],
+        [sys.executable, "-m", module, figure.server, str(count)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=_environment(),

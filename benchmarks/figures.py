@@ -25,7 +25,7 @@ class Run:
     """
 
     name: str
-    module: Literal["ours", "ledger", "peers", "python"]
+    module: Literal["ours", "ledger", "peers", "mqtt_peers", "python"]
     arguments: tuple[str, ...]
     weight: float = 1.0
     at_most: float | None = None
@@ -51,11 +51,13 @@ class Figure:
     """`ours` beside the first of `peers`. `at_most` of a run bounds its ratio in the unit that is `bounded`."""
 
     title: str
-    server: Literal["replay", "live", "tree"]
+    server: Literal["replay", "live", "tree", "sparkplug"]
     units: tuple[Unit, ...]
     ours: tuple[Run, ...]
     peers: tuple[Run, ...]
     rounds: int | None = None
+    batch: int = 0
+    """MQTT: values in a message."""
 
 
 _CPU = Unit("CPU s / million", "cpu", 1e6, "values", bounded=True)
@@ -74,6 +76,22 @@ def _ours(name: str, scenario: str, weight: float = 1.0, at_most: float | None =
 
 def _peer(name: str, scenario: str, weight: float = 1.0, quick: bool = True) -> Run:
     return Run(name, "peers", (scenario,), weight, None, quick)
+
+
+def _mqtt(title: str, server: Literal["sparkplug"], batch: int, weight: float) -> Figure:
+    """One value a message costs most: fewer values then."""
+    return Figure(
+        title,
+        server,
+        (_CPU, _RATE),
+        (
+            _ours("app inline, a call for each message", "batches-inline", weight, 1.5),
+            _ours("app inline, a call for each value", "changes-inline", weight, quick=False),
+        ),
+        (Run("paho, the same decoder", "mqtt_peers", (server,), weight),),
+        rounds=2,
+        batch=batch,
+    )
 
 
 FIGURES: tuple[Figure, ...] = (
@@ -150,4 +168,7 @@ FIGURES: tuple[Figure, ...] = (
         (_peer("asyncua, connect and subscribe", "idle"),),
         rounds=1,
     ),
+    _mqtt("Sparkplug, 1 metric a message", "sparkplug", 1, 0.5),
+    _mqtt("Sparkplug, 10 metrics a message", "sparkplug", 10, 1),
+    _mqtt("Sparkplug, 100 metrics a message", "sparkplug", 100, 1.5),
 )

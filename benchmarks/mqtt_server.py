@@ -1,6 +1,6 @@
 """An MQTT server that replays what a machine says as fast as its client takes it: `python -m benchmarks.mqtt_server KIND COUNT`.
 
-KIND is `sparkplug` or `json`, COUNT the values in a message. It speaks as much of MQTT 3.1.1 and 5 as a subscriber of one topic
+KIND is `sparkplug` or `json`, COUNT the values in a message. It speaks as much of MQTT 3.1.1 as a subscriber of one topic
 needs; the messages were made before, so that the figure is the client's. Prints its URL.
 """
 
@@ -41,7 +41,6 @@ class Session:
         self._count = count
         self._reader = reader
         self._writer = writer
-        self._five = False
         self._replay: asyncio.Task[None] | None = None
 
     async def serve(self) -> None:
@@ -67,12 +66,11 @@ class Session:
                 return head, await self._reader.readexactly(size)
 
     def _answer(self, head: int, body: bytes) -> None:
-        kind, none = head >> 4, b"\0" if self._five else b""
+        kind = head >> 4
         if kind == _CONNECT:
-            self._five = body[6] == 5
-            self._send(0x20, b"\0\0" + (b"\0" if self._five else b""))
+            self._send(0x20, b"\0\0")
         elif kind == _SUBSCRIBE:
-            self._send(0x90, body[:2] + none + b"\0" * _filters(body[2:], self._five))
+            self._send(0x90, body[:2] + b"\0" * _filters(body[2:]))
             wanted = b"spBv1.0/#" if self._kind == "sparkplug" else b"bench/"
             if wanted in body and self._replay is None:
                 self._replay = asyncio.create_task(self._send_all(), name="replay")
@@ -87,7 +85,7 @@ class Session:
 
     def _message(self, topic: str, payload: bytes) -> bytes:
         name = topic.encode()
-        body = len(name).to_bytes(2, "big") + name + (b"\0" if self._five else b"") + payload
+        body = len(name).to_bytes(2, "big") + name + payload
         return b"\x30" + _size(len(body)) + body
 
     async def _send_all(self) -> None:
@@ -128,10 +126,9 @@ def _json(count: int) -> tuple[Messages, Messages]:
     return messages[:1], messages
 
 
-def _filters(data: bytes, five: bool) -> int:
-    """How many filters a SUBSCRIBE has: each with a byte of options, after the properties in MQTT 5."""
-    at = 1 + data[0] if five else 0
-    found = 0
+def _filters(data: bytes) -> int:
+    """How many filters a SUBSCRIBE has: each with a byte for its QoS."""
+    at = found = 0
     while at < len(data):
         at += 3 + int.from_bytes(data[at : at + 2], "big")
         found += 1

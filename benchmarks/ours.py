@@ -16,6 +16,7 @@ import structlog
 
 from benchmarks import sink
 from benchmarks.meter import Meter, rss
+from benchmarks.mqtt_server import JSON_PROFILE
 from dtios.mapping.facts import NodeKind
 from dtios.mapping.matcher import map_machines
 from dtios.mapping.profiles.library import ProfileLibrary
@@ -114,9 +115,13 @@ async def cached(url: str, count: int, items: int) -> dict[str, Any]:
 async def _through_app(app: str, isolation: str, url: str, count: int, hold: float = 0.0) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "figures.json"
+        machine: dict[str, Any] = {"endpoint": url, "settings": {"publishing_interval": PERIOD}}
+        if url.startswith("mqtt:"):
+            settings = {"keep_alive": 60, "version": "3.1.1"}
+            machine = {"endpoint": url, "machine": "bench", "settings": settings, "profiles": [_profile(Path(folder))]}
         config = RuntimeConfig.model_validate(
             {
-                "machines": {"bench": {"endpoint": url, "settings": {"publishing_interval": PERIOD}}},
+                "machines": {"bench": machine},
                 "apps": {
                     f"bench-{app}": {
                         "isolation": isolation,
@@ -137,6 +142,13 @@ async def _through_app(app: str, isolation: str, url: str, count: int, hold: flo
             while not output.exists():  # noqa: ASYNC110  # written by another process
                 await anyio.sleep(0.05)
             return {**json.loads(output.read_text()), "start": started}
+
+
+def _profile(folder: Path) -> str:
+    file = folder / "bench.yaml"
+    values = "".join(f"        - {{path: v{n}, name: v{n}, type: Double}}\n" for n in range(10))
+    file.write_text(JSON_PROFILE + values, "utf-8")
+    return str(file)
 
 
 def _pids(runtime: Runtime) -> list[int]:

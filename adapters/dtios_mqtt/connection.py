@@ -8,6 +8,7 @@ from secrets import token_hex
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 from anyio.abc import TaskStatus
 
@@ -35,6 +36,8 @@ NAMESPACE = "urn:dtios:mqtt"
 _MEND = "is the broker running and the network up?"
 _TICK = 0.25
 _GOODBYE = 0.5
+_AT_ONCE = 16
+"""Messages that are taken before others get their turn."""
 
 
 class MqttConnection(Connection):
@@ -109,13 +112,19 @@ class MqttConnection(Connection):
         return client
 
     async def _hear(self, client: MqttClient, speakers: Sequence[Speaker]) -> None:
+        taken = 0
         while True:
             message = await client.next()
+            taken += 1
+            if taken % _AT_ONCE == 0:
+                await anyio.lowlevel.checkpoint()
             for speaker in speakers:
                 if await speaker.take(message):
                     break
             else:
                 self.complaints.add("", "nobody's topic", message.topic, message.payload, message.received)
+            if not client.more and self._image is not None:
+                await self._image.flush()
 
     async def _time(self, clients: Sequence[MqttClient], sink: Sink) -> None:
         heard = -1

@@ -5,6 +5,7 @@ new session the image begins anew, from births and retained messages.
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from dtios.model.batch import Batch
 from dtios.model.status import BAD_NODE_ID_UNKNOWN, BAD_WAITING_FOR_INITIAL_DATA, is_bad
@@ -13,12 +14,17 @@ from dtios.sdk.adapter import MonitoredPoint, Sink
 
 __all__ = ["ProcessImage", "Reading"]
 
+_TOGETHER: Final = 20_000_000
+"""ns: readings whose times of receipt differ by more are never in one batch, which has one time of receipt."""
+_MOST: Final = 1_000
+
 Reading = tuple[str, object, int, int]
 """(address, value, status, source time in ns or NO_TIME); a Bad reading has the value None."""
 
 
 class ProcessImage:
-    """One for each session. Readings of one message go to the sink as one batch."""
+    """One for each session. Readings of one message go to the sink as one batch, and with those of messages that wait behind it
+    already, where the speaker says that it may be so: what is handed on costs by the batch."""
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
@@ -26,6 +32,9 @@ class ProcessImage:
         self._gone: set[str] = set()
         self._handles: dict[str, list[int]] = {}
         self._points: dict[int, str] = {}
+        self._held: list[tuple[int, Reading]] = []
+        self._held_since = 0
+        self._held_until = 0
 
     def know(self, addresses: Iterable[str]) -> None:
         """These points exist (again), whether or not anything was said of them."""
@@ -36,19 +45,30 @@ class ProcessImage:
         await self.tell([(address, None, BAD_NODE_ID_UNKNOWN, NO_TIME) for address in addresses], received)
         self._gone.update(addresses)
 
-    async def tell(self, readings: Sequence[Reading], received: int) -> None:
-        """What a message said, in its order. Returns when the sink has taken it: the back-pressure."""
-        handles: list[int] = []
-        rows: list[Reading] = []
+    async def tell(self, readings: Sequence[Reading], received: int, *, hold: bool = False) -> None:
+        """What a message said, in its order. Returns when the sink has taken it: the back-pressure. `hold`: more is to come at
+        once, and `flush` after it; nothing is held for long or in great number."""
+        if self._held and received - self._held_since > _TOGETHER:
+            await self.flush()
+        if not self._held:
+            self._held_since = received
+        self._held_until = received
+        held, known, last, gone = self._held, self._handles, self._last, self._gone
         for reading in readings:
             address, value, status, source = reading
-            self._last[address] = DataValue(value, status, None if source == NO_TIME else source, None, received)
-            self._gone.discard(address)
-            for handle in self._handles.get(address, ()):
-                handles.append(handle)
-                rows.append(reading)
-        if handles:
-            await self._sink.deliver(_batch(handles, rows, received))
+            last[address] = DataValue(value, status, None if source == NO_TIME else source, None, received)
+            if gone:
+                gone.discard(address)
+            for handle in known.get(address, ()):
+                held.append((handle, reading))
+        if held and (not hold or len(held) >= _MOST):
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Hand on what is held. To be called before anything is said of these points that is no reading."""
+        held, self._held = self._held, []
+        if held:
+            await self._sink.deliver(_batch([handle for handle, _ in held], [row for _, row in held], self._held_until))
 
     async def lose(self, addresses: Iterable[str], status: int, received: int, source: int = NO_TIME) -> None:
         """The machine said goodbye (at `source`, ns, where it says when): these are Bad from now on, not last-known-good."""

@@ -335,6 +335,11 @@ class MqttClient:
         return message
 
     @property
+    def more(self) -> bool:
+        """Further messages wait to be taken."""
+        return bool(self._queue)
+
+    @property
     def last_read(self) -> int:
         """Bytes received so far: it grows while the broker is heard of."""
         return self._paho.buffered.read if self._paho.buffered is not None else 0

@@ -88,7 +88,10 @@ class EdgeNode:
         """The metric's name, and the metric with the type its birth gave. Raises Unborn, or Malformed for a value that
         contradicts its birth."""
         part = self.parts.get(device)
-        name = metric.name or self.name_of(device, metric.alias)
+        name = metric.name
+        if not name:
+            owner = self._aliases.get(-1 if metric.alias is None else metric.alias)
+            name = owner[1] if owner is not None and owner[0] == device else ""
         known = part.metrics.get(name) if part is not None and part.online else None
         if known is None:
             raise Unborn

@@ -1,7 +1,6 @@
 """Metrics as readings, and values as metrics."""
 
 import struct
-from collections.abc import Iterator
 from typing import Any, Final
 from uuid import UUID
 
@@ -19,12 +18,16 @@ _STALE: Final = status_code("UncertainLastUsableValue")
 _BAD_QUALITY: Final = status_code("BadSensorFailure")
 _FLOAT: Final = 9
 _UUID: Final = 15
+_PLAIN: Final = frozenset({int, float, bool, str})
+_READ_OTHERWISE: Final = frozenset({DATETIME, _UUID})
 
 
-def readings(metric: Metric, address: str, timestamp: int | None) -> Iterator[Reading]:
+def readings(metric: Metric, address: str, timestamp: int | None) -> list[Reading]:
     """Of a metric, or of each member of a template that is told. `timestamp` (ms) is the payload's."""
-    for _, leaf, point in points_of(metric, address):
-        yield _reading(point, leaf, nanoseconds(leaf.timestamp or metric.timestamp or timestamp))
+    value, at = metric.value, metric.timestamp or timestamp
+    if type(value) in _PLAIN and metric.datatype not in _READ_OTHERWISE and not metric.properties:  # most are such
+        return [(address, None if metric.is_null else value, _NULL if metric.is_null else 0, nanoseconds(at))]
+    return [_reading(point, leaf, nanoseconds(leaf.timestamp or at)) for _, leaf, point in points_of(metric, address)]
 
 
 def _reading(address: str, metric: Metric, source: int) -> Reading:

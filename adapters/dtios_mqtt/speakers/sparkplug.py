@@ -44,7 +44,7 @@ class SparkplugSpeaker(Speaker):
         self._host = Host(host_id, reorder)
         self._commanding = Commanding(self._host, timeout)
         self._said = 0
-        self._turn = anyio.Lock()
+        self._turn = anyio.Lock(fast_acquire=True)
         self._drawn: dict[tuple[str, str], tuple[tuple[int, ...], Node]] = {}
 
     # --- life (message-flow-phid-sparkplug-*) ---
@@ -62,7 +62,7 @@ class SparkplugSpeaker(Speaker):
     async def begin(self, place: Place) -> None:
         """The subscriptions stand: now STATE says that we are here, and known edge nodes are asked for their births."""
         await super().begin(place)
-        self._turn = anyio.Lock()
+        self._turn = anyio.Lock(fast_acquire=True)
         self._host.own = place.instance
         await self._say_online()
         for (group, node), edge in self._host.nodes.items():
@@ -112,6 +112,8 @@ class SparkplugSpeaker(Speaker):
         received = time.time_ns() if message is None else message.received
         for step in steps:
             topic = step.topic
+            if step.kind != "readings":
+                await place.image.flush()
             match step.kind:
                 case "readings":
                     await self._tell(topic, step, received)
@@ -140,12 +142,13 @@ class SparkplugSpeaker(Speaker):
 
     async def _tell(self, topic: Topic, step: Step, received: int) -> None:
         told: list[Reading] = []
+        above = address_of(topic.group, topic.node, topic.device, "")
         for name, metric in step.metrics:
             if metric.is_historical:
                 continue  # it lies in the Gap that its outage left; the present value is not of then
             metric.name = name
-            told += readings(metric, address_of(topic.group, topic.node, topic.device, name), step.timestamp)
-        await self.place.image.tell(told, received)
+            told += readings(metric, above + name, step.timestamp)
+        await self.place.image.tell(told, received, hold=self.place.client.more)
         self._commanding.heard(told)
 
     async def _describe(self, topic: Topic, step: Step, received: int) -> None:

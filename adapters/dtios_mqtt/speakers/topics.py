@@ -103,7 +103,7 @@ class TopicSpeaker(Speaker):
             reader = Reader(machine, kind, message, partial(self._complain, machine.label, message))
             readings = reader.readings()
             if readings:
-                await self.place.image.tell(readings, message.received)
+                await self.place.image.tell(readings, message.received, hold=self.place.client.more)
                 self._confirm(readings)
             if reader.changed:
                 self.place.learned()
