@@ -234,7 +234,8 @@ class Host:
         if known.asked is not None:
             if now - known.asked < known.pause:
                 return
-            known.pause = min(2 * known.pause, _REBIRTH_PAUSE_MOST) if now - known.asked < _REBIRTH_PAUSE_MOST else _REBIRTH_PAUSE
+            again = now - known.asked < 2 * _REBIRTH_PAUSE_MOST
+            known.pause = min(2 * known.pause, _REBIRTH_PAUSE_MOST) if again else _REBIRTH_PAUSE
         known.asked, known.wanted = now, False
         yield Step("rebirth", topic)
 
