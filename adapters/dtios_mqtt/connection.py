@@ -99,6 +99,8 @@ class MqttConnection(Connection):
 
     async def _subscribe(self, client: MqttClient, filters: Sequence[tuple[str, int]]) -> None:
         granted = await client.subscribe(filters)
+        if len(granted) != len(filters):
+            raise TemporaryError("the broker answered a subscription wrongly", where=self.address.url, mend=_MEND)
         refused = [one for (one, _), qos in zip(filters, granted, strict=True) if qos > 2]
         if refused:
             raise CredentialsError(

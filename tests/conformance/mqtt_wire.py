@@ -1,4 +1,4 @@
-"""A broker that only listens: it accepts one client, answers what must be answered, and keeps every packet as it came."""
+"""A broker that only listens: it answers what must be answered, and keeps every packet of the client with a will as it came."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -48,24 +48,28 @@ class ListeningBroker:
     news: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.writer = writer
         try:
+            first = await _read(reader)
+            has_will, five = bool(first.body[7] & 4), first.body[6] == 5
+            self.writer = writer if has_will else self.writer
+            packet = first
             while True:
+                self._answer(packet, writer, five)
+                if has_will:
+                    async with self.news:
+                        self.packets.append(packet)
+                        self.news.notify_all()
                 packet = await _read(reader)
-                self._answer(packet, writer)
-                async with self.news:
-                    self.packets.append(packet)
-                    self.news.notify_all()
         except (asyncio.IncompleteReadError, ConnectionError):
             writer.close()
 
-    def _answer(self, packet: Packet, writer: asyncio.StreamWriter) -> None:
-        five = self.connect.version == 5 if self.packets else packet.body[6] == 5
+    @staticmethod
+    def _answer(packet: Packet, writer: asyncio.StreamWriter, five: bool) -> None:
         match packet.kind:
             case 1:
                 writer.write(b"\x20\x03\0\0\0" if five else b"\x20\x02\0\0")
             case 8:
-                answer = packet.body[:2] + (b"\0" if five else b"") + b"\1"
+                answer = packet.body[:2] + (b"\0" if five else b"") + b"\1" * _filters(packet.body, 3 if five else 2)
                 writer.write(bytes([0x90, len(answer)]) + answer)
             case 3 if packet.flags & 6:
                 size = int.from_bytes(packet.body[:2], "big")
@@ -121,6 +125,14 @@ class ListeningBroker:
         return [
             _take_text(p.body, 3 if self.connect.version == 5 else 2)[0].decode() for p in self.packets if p.kind == SUBSCRIBE
         ]
+
+
+def _filters(body: bytes, at: int) -> int:
+    count = 0
+    while at < len(body):
+        _, at = _take_text(body, at)
+        at, count = at + 1, count + 1
+    return count
 
 
 async def _read(reader: asyncio.StreamReader) -> Packet:
