@@ -105,7 +105,10 @@ async def test_births_become_machines(broker: BrokerProcess, tmp_path: Path) -> 
 
 
 async def test_data_death_and_rebirth_of_a_device(broker: BrokerProcess, tmp_path: Path) -> None:
-    async with edge_node(broker, tmp_path, "--devices", "2") as node, runtime_of(tmp_path, press(broker)) as client:
+    async with (
+        edge_node(broker, tmp_path, "--devices", "2") as node,
+        runtime_of(tmp_path, press(broker, "Plant/Edge1/Press1")) as client,
+    ):
         await health(client, "press", "online")
         async with following(client, "press", "Process/Count") as count, following(client, "Press2", "Process/Count") as other:
             await count.until(0)
