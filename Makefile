@@ -33,10 +33,10 @@ check: $(READY)
 	$(BIN)/lint-imports
 
 test: check
-	$(BIN)/pytest -m "not slow" -n 2 --dist loadscope
+	$(BIN)/pytest -m "not slow" -n 4 --dist loadscope
 
 soak: $(READY)
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest -m slow -n 2
 
 fuzz-install: $(READY)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,fuzz]' -c constraints.txt

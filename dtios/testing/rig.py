@@ -170,11 +170,11 @@ class Recorder:
 
     def changed(self) -> None:
         self.changes += 1
+        self._changed.set()
 
     def presence(self, addresses: Sequence[str], detail: str) -> None:
         self.absent.difference_update(addresses)
         self.absent.update(addresses if detail else ())
-        self._changed.set()
         self._changed.set()
 
     def alive(self) -> None:

@@ -93,4 +93,5 @@ async def test_the_runtime_says_the_same(tmp_path: Path, shown: Ended, interop_s
             form = await described(client, name)
             for one in (*form["signals"], *told["signals"]):
                 del one["value"], one["status"]
+            told = {key: value for key, value in told.items() if key != "clock"}  # measured anew each time
             assert json.dumps({**form, "state": None}) == json.dumps({**told, "state": None})

@@ -54,11 +54,13 @@ def test_machines_of_companion_specifications(dtios: Dtios, tmp_path: Path, inte
     assert any("extends: machinery" in text for text in texts.values())
 
 
+@pytest.mark.slow
 def test_a_server_without_any(dtios: Dtios, tmp_path: Path, bare_server: MachineProcess):
     texts = comes_out_the_same(dtios, tmp_path, bare_server.endpoint)
     assert all("extends" not in text for text in texts.values())
 
 
+@pytest.mark.slow
 def test_machines_in_machines(dtios: Dtios, tmp_path: Path):
     with node_server(tmp_path / "log", script="nested") as server:
         comes_out_the_same(dtios, tmp_path, server.endpoint)

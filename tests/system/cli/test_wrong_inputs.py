@@ -226,7 +226,7 @@ def test_broken_plugins_break_nothing_else(dtios: Dtios, tmp_path: Path):
     check_error(dtios("broken", "--json", env=env), 2, "configuration", "ZeroDivisionError", "plug-in command broken")
     listed = dtios("adapters", "list", "--json", env=env)
     assert listed.status == 1
-    assert {line["name"]: line["problem"] is None for line in listed.lines} == {"broken": False, "opcua": True}
+    assert {line["name"]: line["problem"] is None for line in listed.lines} == {"broken": False, "mqtt": True, "opcua": True}
 
 
 def _broken_plugin(folder: Path) -> None:

@@ -22,7 +22,7 @@ from dtios.runtime.registry import Registry
 from dtios.runtime.state import StateDirectory
 from dtios.sdk.client import Client
 from tests.brokers import Mosquitto, running_broker
-from tests.machines.process import MachineProcess, machine_process, python_machine, running_machine
+from tests.machines.process import MachineProcess, python_machine, running_machine
 from tests.runtimes import client_of
 
 PROFILE = Path("simulators/dtios_packml/profile.yaml").resolve()
@@ -79,11 +79,11 @@ def in_all(method: str) -> Starts:
     [
         pytest.param(
             python_machine("tests.machines.job_order", "--limit", "100"), {}, "Orders", {"Duration": 0.3}, of_this_order, False,
-            id="job-order",
+            id="job-order", marks=pytest.mark.slow,
         ),
         pytest.param(
             python_machine("tests.machines.plain", "--rate", "5"), {}, "Make", {"count": 1, "speed": 20.0}, in_all("Make"), True,
-            id="method",
+            id="method", marks=pytest.mark.slow,
         ),
         pytest.param(
             python_machine("dtios_packml", "--speed", "20"), {"profiles": [str(PROFILE)]}, "Fill", {"count": 1}, in_all("Start"),
@@ -92,7 +92,7 @@ def in_all(method: str) -> Starts:
         ),
         pytest.param(
             python_machine("tests.machines.program"), {"profiles": [str(MACHINES / "program.yaml")]}, "Weld", {"count": 2},
-            in_all("Start"), True, id="program",
+            in_all("Start"), True, id="program", marks=pytest.mark.slow,
         ),
     ],
 )  # fmt: skip
@@ -107,7 +107,7 @@ async def test_no_job_is_started_twice(
 ) -> None:
     folder = tmp_path / "states"
     folder.mkdir()
-    with machine_process(command, tmp_path / "calls.jsonl") as machine:
+    async with running_machine(command, tmp_path / "calls.jsonl") as machine:
         named = {"machines": {"m": {"endpoint": machine.endpoint}}, **config}
         (folder / "config.json").write_text(json.dumps(named))
         run = lambda: die_at_every_point(folder, machine.endpoint, skill, parameters)  # noqa: E731  # for the thread
@@ -163,7 +163,10 @@ async def dying_step_by_step(
 
 @pytest.mark.parametrize(
     ("options", "profile"),
-    [pytest.param([], (MACHINES / "plc.yaml").read_text("utf-8"), id="bits"), pytest.param(["--lock"], LOCKED, id="locked")],
+    [
+        pytest.param([], (MACHINES / "plc.yaml").read_text("utf-8"), id="bits"),
+        pytest.param(["--lock"], LOCKED, id="locked", marks=pytest.mark.slow),
+    ],
 )
 async def test_no_trigger_is_given_twice_or_left_up(tmp_path: Path, options: list[str], profile: str) -> None:
     """After each death the next runtime comes to the same machine: it finds the job, and takes back what was left up."""
@@ -189,6 +192,7 @@ async def test_no_trigger_is_given_twice_or_left_up(tmp_path: Path, options: lis
     assert len(machine.calls("started 1")) <= len(states)
 
 
+@pytest.mark.slow
 async def test_no_order_is_sent_to_a_vehicle_twice(tmp_path: Path) -> None:
     """After each death the next runtime finds the order by its orderId in the vehicle's state, under way or done."""
     folder = tmp_path / "states"

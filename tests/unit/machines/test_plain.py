@@ -73,7 +73,7 @@ async def test_make_leaves_the_connection_free_and_can_be_stopped() -> None:
         await speed.write_value(5.0)
         assert await speed.read_value() == 5.0
         wanted = ["Make", "made", "Make", "Make", "Make", "Stop", "made", "write Speed", "write Speed"]
-        assert machine.log.methods() == wanted
+        assert [method for method in machine.log.methods() if not method.startswith("Create")] == wanted
 
 
 async def test_a_killed_machine_leaves_its_log_and_the_work_outlives_its_caller(tmp_path: Path) -> None:
