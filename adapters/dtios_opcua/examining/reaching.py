@@ -132,7 +132,11 @@ async def _endpoints(report: Report, host: str, reached: Reached) -> None:
     server = reached.endpoints[0].Server
     name = str(server.ApplicationName.Text or server.ApplicationUri or "a server without a name")
     calls = f"; it calls itself {listed(unknown)}, which nobody here resolves, so {host} is used" if unknown else ""
-    report.good("endpoints", f"{name} offers {len(reached.endpoints)} endpoints{calls}")
+    report.good("endpoints", f"{name} offers {_counted(len(reached.endpoints))}{calls}")
+
+
+def _counted(endpoints: int) -> str:
+    return "1 endpoint" if endpoints == 1 else f"{endpoints} endpoints"
 
 
 def _clock(report: Report, reached: Reached) -> None:

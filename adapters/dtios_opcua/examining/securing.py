@@ -41,7 +41,9 @@ async def secure(report: Report, reached: Reached, settings: OpcUaSettings, home
     except DtiosError as error:
         report.problem("security" if isinstance(error, ConfigurationError) else "user", error.message, error.mend)
         return False
-    report.good("security", f"{choice} is taken of {', '.join(offered(reached.endpoints))}")
+    names = offered(reached.endpoints)
+    alone = "no encryption: the server offers none" if names == ["None"] else f"{choice}: the server offers nothing else"
+    report.good("security", alone if len(names) == 1 else f"{choice} is taken of {', '.join(names)}")
     token = usable_token(choice.endpoint, user.kind, choice.mode)
     if choice.policy is None and (token is None or token.policy is None):
         return True

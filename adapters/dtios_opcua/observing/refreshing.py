@@ -76,7 +76,7 @@ class Refreshing:
         if status_name(status) in _NO_CONDITIONS:
             self._done()
         else:
-            log.warning("conditions cannot be refreshed", endpoint=self._session.where, reason=status_name(status))
+            log.info("conditions cannot be refreshed", endpoint=self._session.channel.url, reason=status_name(status))
         return False
 
     async def _call(self, subscription: int) -> int:

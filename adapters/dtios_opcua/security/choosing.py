@@ -116,6 +116,8 @@ def _no_token(fitting: Sequence[Choice], user: UserKind, where: str) -> Credenti
         return CredentialsError(message, where=where, mend=mend)
     asked = {"anonymous": "an anonymous user", "user name": "a user by name and password", "certificate": "a user by certificate"}
     mend = (
-        "give `--user NAME`" if user == "anonymous" and "user name" in kinds else "ask the server's administrator for an account"
+        "give `--user NAME`, or `user` and `password` in its settings in dtios.yaml"
+        if user == "anonymous" and "user name" in kinds
+        else "ask the server's administrator for an account"
     )
     return CredentialsError(f"the server does not take {asked[user]} here, but: {shown}", where=where, mend=mend)

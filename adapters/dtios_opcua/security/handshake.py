@@ -133,7 +133,11 @@ class Handshake:
         found = Token(None, None) if endpoint is None else usable_token(endpoint, self.user.kind, mode)
         if found is None:
             message = f"the server takes no user of this kind here ({self.user.kind})"
-            raise CredentialsError(message, where=self.url, mend="give `--user NAME`, or ask the server's administrator")
+            raise CredentialsError(
+                message,
+                where=self.url,
+                mend="give `--user NAME`, or `user` in its settings in dtios.yaml, or ask the server's administrator",
+            )
         return found
 
 

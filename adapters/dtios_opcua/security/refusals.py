@@ -53,7 +53,11 @@ def refusal(name: str, stage: Stage, home: Path, user: str, where: str, *, secur
     if name in _USERS and stage in ("session", "user"):
         who = f"the user {user}" if user else "anonymous users"
         said = f"the server {_USERS[name]} ({name}, {who})" if user else f"the server does not let anonymous users in ({name})"
-        mend = "check user and password, and their rights at the server" if user else "give `--user NAME`"
+        mend = (
+            "check user and password, and their rights at the server"
+            if user
+            else "give `--user NAME`, or `user` and `password` in its settings in dtios.yaml"
+        )
         return CredentialsError(said, where=where, mend=mend)
     if stage == "user" and name in ("BadCertificateUntrusted", "BadSecurityChecksFailed") and user.startswith("certificate "):
         return CredentialsError(

@@ -6,7 +6,7 @@ from typing import Any
 from dtios.mapping.facts import Argument, BrowseFacts, Node, NodeKind, ReferenceKind
 from dtios.model.datatypes import SCALAR, BuiltinType, ValueType
 from dtios.model.machine import Access, Range
-from dtios.model.status import BAD_WAITING_FOR_INITIAL_DATA, is_bad, status_name
+from dtios.model.status import BAD_WAITING_FOR_INITIAL_DATA, is_bad, status_code, status_name
 from dtios.model.values import LocalizedText, QualifiedName, Record
 from dtios.sdk.adapter import Progress
 from dtios_opcua.binary.nodeid import NodeKey, sort_key
@@ -29,6 +29,8 @@ _HAS_INTERFACE: NodeKey = (0, 17603)
 _HAS_ADD_IN: NodeKey = (0, 17604)
 _MOST = 10_000
 _MOST_NOTES = 200
+_NONE_NOW = frozenset({BAD_WAITING_FOR_INITIAL_DATA, status_code("BadConditionNotShelved")})
+"""There is no value yet, or not while an alarm is not shelved: nothing is wrong."""
 
 
 class Browser:
@@ -200,7 +202,7 @@ class Browser:
         for key in readable:
             value, status, *_ = got[key, Attribute.VALUE]
             if is_bad(status):
-                if status != BAD_WAITING_FOR_INITIAL_DATA:  # there is none yet: nothing is wrong
+                if status not in _NONE_NOW:
                     self._note(key, f"its value cannot be read ({status_name(status)})")
             elif isinstance(value, str | bytes | list) and len(value) > _MOST:
                 self._note(key, f"its value is left out, it has {len(value)} elements")
