@@ -33,7 +33,7 @@ check: $(READY)
 	$(BIN)/lint-imports
 
 test: check
-	$(BIN)/pytest -m "not slow" -n 4 --dist loadscope
+	$(BIN)/pytest -m "not slow" -n 3 --dist loadscope
 
 soak: $(READY)
 	$(BIN)/pytest -m slow -n 2
