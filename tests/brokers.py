@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -76,11 +77,17 @@ class BrokerProcess(ABC):
                 process.stdin.close()
 
     def _answers(self) -> bool:
+        """On every port: one that listens says nothing of the others."""
         try:
-            with socket.create_connection(("127.0.0.1", self.port), 0.2):
-                return True
+            for port in self.ports:
+                socket.create_connection(("127.0.0.1", port), 0.2).close()
         except OSError:
             return False
+        return True
+
+    @property
+    def ports(self) -> list[int]:
+        return [self.port]
 
 
 class Mosquitto(BrokerProcess):
@@ -96,6 +103,11 @@ class Mosquitto(BrokerProcess):
                 pytest.fail("mosquitto is not installed")
             pytest.skip("mosquitto is not installed")
         self.configuration = configuration
+
+    @property
+    def ports(self) -> list[int]:
+        more = re.findall(r"^listener (\d+)", self.configuration, re.MULTILINE)
+        return [self.port, *map(int, more)]
 
     def command(self) -> list[str]:
         file = self.folder / "mosquitto.conf"
