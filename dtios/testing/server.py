@@ -70,6 +70,8 @@ class MemoryServer:
         """How often a client has browsed all of it."""
         self.tells_changes = True
         """Whether sessions are told that the address space has changed (Part 3, 9.32.7: a GeneralModelChangeEvent)."""
+        self.latency = 0.0
+        """Seconds that each message of it takes, in either direction together."""
         self.opened = 0
         """How many sessions there ever were."""
         self.monitored: Counter[str] = Counter()

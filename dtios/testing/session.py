@@ -156,6 +156,8 @@ class Session:
                 self._wake = anyio.Event()
                 await self._wake.wait()
                 continue
+            if self._server.latency:
+                await self._server.clock.sleep(self._server.latency)
             first = self._pending[0]
             if _is_value(first):
                 sink.alive()
@@ -233,6 +235,8 @@ class Session:
         """Wait for the machine to answer a question that changes nothing. Raises TemporaryError if it does not in time."""
         if self._ended.is_set():
             raise self._lost()
+        if self._server.latency:
+            await self._server.clock.sleep(self._server.latency)
         if not self._server.frozen:
             return
         if not await self._came(self._server.answering, self.settings.timeout):

@@ -15,7 +15,7 @@ from typing import Any
 from asyncua import Server, ua, uamethod
 from asyncua.common.node import Node
 
-from dtios.testing.rig import SAMPLES
+from dtios.testing.conformance import SAMPLES
 from tests.conformance.opcua_alarms import Alarms
 
 NAMESPACE = "urn:dtios:conformance"

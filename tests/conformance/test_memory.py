@@ -13,8 +13,8 @@ from dtios.model.errors import RefusedError
 from dtios.model.machine import Access
 from dtios.model.values import QualifiedName
 from dtios.testing import MemoryAdapter, MemoryServer
-from dtios.testing.conformance import AdapterConformance
-from dtios.testing.rig import SAMPLES, Rig
+from dtios.testing.conformance import SAMPLES, AdapterConformance, Line, Rig
+from dtios.testing.proxy import Direction
 from dtios.testing.server import NAMESPACE, value_type
 
 PATH = "nsu=urn:dtios:testing;s=Conformance"
@@ -22,7 +22,6 @@ PATH = "nsu=urn:dtios:testing;s=Conformance"
 
 class MemoryRig(Rig):
     wrong_url = "memory:nobody"
-    tells_events = True
     event_type = QualifiedName(NAMESPACE, "NumberEventType")
     event_field = (QualifiedName(NAMESPACE, "Number"),)
 
@@ -82,11 +81,41 @@ class MemoryRig(Rig):
     async def thaw(self) -> None:
         self.server.thaw()
 
+    @asynccontextmanager
+    async def line(self) -> AsyncIterator[tuple[str, Line]]:
+        yield self.url, MemoryLine(self.server)
+
     async def stop(self) -> None:
         await self.server.__aexit__(None, None, None)
 
     async def start(self) -> None:
         await self.server.__aenter__()
+
+
+class MemoryLine:
+    """There is no network to a machine in memory: the machine itself behaves as if there were one."""
+
+    def __init__(self, server: MemoryServer) -> None:
+        self._server = server
+
+    def cut(self, *, reset: bool) -> None:
+        self._server.drop("RST" if reset else "FIN")
+
+    def half_open(self, ways: tuple[Direction, ...]) -> None:
+        self._server.freeze()
+
+    def black_hole(self) -> None:
+        self._server.freeze()
+
+    def silent(self) -> None:
+        self._server.freeze()
+
+    def slow(self, ways: tuple[Direction, ...], *, delay: float = 0.0, piece: int = 0, rate: float = 0.0) -> None:
+        self._server.latency = delay * len(ways)
+
+    async def heal(self) -> None:
+        self._server.latency = 0.0
+        self._server.thaw()
 
 
 class TestMemory(AdapterConformance):

@@ -14,7 +14,7 @@ import pytest
 from dtios.model.datatypes import BuiltinType, ValueType
 from dtios.sdk.adapter import MonitoredPoint, Write
 from dtios.sdk.errors import OutcomeUnknown
-from dtios.testing.rig import Probe
+from dtios.testing.conformance import Probe
 from dtios_mqtt import adapter
 from dtios_mqtt.settings import MqttSettings
 from dtios_mqtt.sparkplug.decoding import decode

@@ -10,7 +10,7 @@ from dtios.model.gap import GapCause
 from dtios.runtime.core import Runtime
 from dtios.runtime.links.backoff import Backoff
 from dtios.sdk.client import Client
-from tests.faults.proxy import FaultProxy
+from dtios.testing.proxy import FaultProxy
 from tests.faults.truth import KEEP_ALIVE, SLACK, Log, Truth, watched
 
 __all__ = ["COUNTERS", "RECOVERY", "Stage", "staged"]

@@ -13,8 +13,8 @@ import psutil
 import pytest
 
 from dtios.runtime.links.link import HEALTHY_AFTER
+from dtios.testing.proxy import BOTH, DOWN
 from tests.faults.counting import values_of
-from tests.faults.proxy import BOTH, DOWN
 from tests.faults.stage import COUNTERS, RECOVERY, Stage, staged
 from tests.faults.truth import KEEP_ALIVE
 from tests.machines.process import python_machine, running_machine

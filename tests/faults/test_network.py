@@ -8,8 +8,8 @@ import anyio
 import pytest
 
 from dtios.model.gap import GapCause
+from dtios.testing.proxy import BOTH, DOWN, UP
 from tests.faults.counting import values_of
-from tests.faults.proxy import BOTH, DOWN, UP
 from tests.faults.stage import COUNTERS, Stage, staged
 from tests.faults.truth import KEEP_ALIVE
 from tests.machines.process import MachineProcess, machine_process, python_machine

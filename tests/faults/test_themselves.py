@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from dtios.model.gap import Gap, GapCause
-from tests.faults.proxy import DOWN, UP, FaultProxy
+from dtios.testing.proxy import DOWN, UP, FaultProxy
 from tests.faults.truth import Truth
 
 S = 10**9

@@ -18,7 +18,7 @@ from dtios.model.status import status_name
 from dtios.sdk.adapter import Call
 from dtios.sdk.client import Client
 from dtios.sdk.observing import command_condition, conditions
-from dtios.testing.rig import Probe
+from dtios.testing.conformance import Probe
 from dtios_opcua import adapter
 from tests.interop.node_server import node_server, running_node_server
 from tests.interop.reach import runtime_of

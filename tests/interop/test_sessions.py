@@ -11,7 +11,7 @@ from dtios.runtime.configuration.config import RuntimeConfig
 from dtios.runtime.core import Runtime
 from dtios.runtime.registry import Registry
 from dtios.runtime.state import StateDirectory
-from tests.faults.proxy import FaultProxy
+from dtios.testing.proxy import FaultProxy
 from tests.interop.node_server import running_node_server
 from tests.machines.process import MachineProcess
 from tests.runtimes import client_of

@@ -11,7 +11,7 @@ from dtios.model.condition import Condition, ConditionVerb
 from dtios.model.gap import GapCause
 from dtios.model.values import QualifiedName
 from dtios.sdk.adapter import ConditionCommand, EventFields
-from dtios.testing.rig import Probe
+from dtios.testing.conformance import Probe
 from dtios_opcua import adapter
 from tests.conformance.opcua_alarms import EVENT, Alarms
 
