@@ -6,7 +6,7 @@ import statistics
 import pytest
 
 from dtios_cell.plant.chance import stream
-from dtios_cell.plant.turning import Turning, TurningModel
+from dtios_cell.plant.processes.turning import Turning, TurningModel
 
 PARTS = 400
 TOLERANCE = 15.0

@@ -1,0 +1,1 @@
+"""The stations of the cell, each on its process."""
