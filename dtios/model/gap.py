@@ -17,6 +17,7 @@ class GapCause(StrEnum):
     QUEUE_OVERFLOW = "queue-overflow"
     CONSUMER_STOPPED = "consumer-stopped"
     RUNTIME_RESTART = "runtime-restart"
+    STORE_OVERFLOW = "store-overflow"
 
 
 @dataclass(frozen=True, slots=True)

@@ -196,7 +196,7 @@ class Runtime:
             return Principal(name, everything=True), p.Welcome(name, epoch)
         hosted = self.configuration.running.hosted[name]
         config = resolved(hosted.settings.config, None if self.broker is None else self.broker.url)
-        welcome = p.Welcome(name, epoch, config, hosted.roles)
+        welcome = p.Welcome(name, epoch, config, hosted.roles, str(self._state.app_folder(name)))
         return Principal(name, hosted.grants, commission=hosted.commission), welcome
 
     async def _end_sessions(self) -> None:

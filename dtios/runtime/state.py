@@ -5,6 +5,7 @@ Which directory: `--state DIR`, else $DTIOS_STATE, else `state:` of the configur
 """
 
 import fcntl
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from dtios.model.errors import ConfigurationError, TemporaryError
 
 __all__ = ["StateDirectory", "StateLocked"]
 
+_LONGEST = 200
 _MEND = "name another directory with --state DIR or $DTIOS_STATE"
 
 
@@ -58,6 +60,18 @@ class StateDirectory:
     @property
     def lock_file(self) -> Path:
         return self.path / "lock"
+
+    def app_folder(self, name: str) -> Path:
+        """The folder of an app's or publisher's own (0700), made where it is missing. Raises ConfigurationError."""
+        # a name may be `..`, and longer than a file's name can be
+        safe = name if len(name.encode()) <= _LONGEST and not name.startswith((".", "%")) else f"%{_digest(name)}"
+        folder = self.path / "apps" / safe
+        try:
+            folder.parent.mkdir(mode=0o700, exist_ok=True)
+            folder.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise self._unusable(error) from error
+        return folder
 
     @property
     def held(self) -> bool:
@@ -116,3 +130,7 @@ class StateDirectory:
     def _unusable(self, error: OSError) -> ConfigurationError:
         reason = error.strerror or type(error).__name__
         return ConfigurationError(f"the state directory cannot be used: {reason}", where=str(self.path), mend=_MEND)
+
+
+def _digest(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()[:32]

@@ -23,7 +23,7 @@ from dtios.sdk import protocol as p
 from dtios.sdk.codec import pack, pack_value
 from dtios.sdk.commissioning import Commissioning, OnProgress
 from dtios.sdk.running import JobHandle
-from dtios.sdk.streams import DATA_WINDOW, FOLLOW_CAPACITY, Inbox, Subscription
+from dtios.sdk.streams import DATA_WINDOW, FOLLOW_CAPACITY, LARGEST_WINDOW, Inbox, Subscription
 from dtios.sdk.transport import Closed, Transport
 
 __all__ = ["Client", "OnProgress", "Written", "open_client"]
@@ -193,13 +193,20 @@ class Client(Commissioning):
 
     @asynccontextmanager
     async def subscribe(
-        self, machine: str, signals: Sequence[str], policy: p.Policy = "block", capacity: int = 10_000, name: str = ""
+        self,
+        machine: str,
+        signals: Sequence[str],
+        policy: p.Policy = "block",
+        capacity: int = 10_000,
+        name: str = "",
+        window: int = DATA_WINDOW,
     ) -> AsyncIterator[Subscription]:
         """Deliveries of these signals (paths or patterns), the present values first. `capacity` counts values. With a `name` it
-        is the same consumer whenever it comes back, and told by Gaps what it missed."""
-        inbox: Inbox[p.Data] = Inbox(DATA_WINDOW + 1, lossy=False)
+        is the same consumer whenever it comes back, and told by Gaps what it missed. `window`: so many may be unacknowledged."""
+        window = max(1, min(window, LARGEST_WINDOW))
+        inbox: Inbox[p.Data] = Inbox(window + 1, lossy=False)
         async with self.stream(inbox) as number:
-            rows = await self.request(p.Subscribe(number, machine, list(signals), policy, capacity, name))
+            rows = await self.request(p.Subscribe(number, machine, list(signals), policy, capacity, name, window))
 
             async def acknowledge(data: int) -> None:
                 await self.tell(p.Ack(number, data))

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import anyio
@@ -116,13 +117,14 @@ class MachineHandle:
         return await self._client.write(self.name, signal, value, deadline=deadline)
 
     def subscribe(
-        self, *signals: str, policy: Policy = "block", capacity: int = 10_000, name: str = ""
+        self, *signals: str, policy: Policy = "block", capacity: int = 10_000, name: str = "", window: int = 2
     ) -> AbstractAsyncContextManager[Subscription]:
         """`async with machine.subscribe("Status/*") as deliveries: async for delivery in deliveries: ...`
 
         With a `name` the app goes on where it was when it subscribes again, also after its own end or the runtime's: what it
-        missed meanwhile is told as Gaps."""
-        return self._client.subscribe(self.name, signals, policy, capacity, name)
+        missed meanwhile is told as Gaps. `window` (1 to 256) is how many deliveries may be taken and not acknowledged, for who
+        keeps several at a time (`Subscription.take`, `Subscription.acknowledge`)."""
+        return self._client.subscribe(self.name, signals, policy, capacity, name, window)
 
     def skill(self, name: str) -> SkillHandle:
         """By path, or by the IRI of its capability. Raises ConfigurationError if there is none, or not one alone."""
@@ -229,14 +231,23 @@ class Commission:
 class Context(Generic[C]):
     """`config`, `clock`, `log`, `store`, `commission`; machines by role or capability; a person to ask.
 
-    `stop_requested` is set when the runtime wants the app to end.
+    `folder` is the app's own in the state directory: it is there, and stays over restarts. `stop_requested` is set when the
+    runtime wants the app to end.
     """
 
     def __init__(
-        self, app: str, config: C, clock: Clock, client: Client, directory: Directory, needs: Mapping[str, Need]
+        self,
+        app: str,
+        config: C,
+        clock: Clock,
+        client: Client,
+        directory: Directory,
+        needs: Mapping[str, Need],
+        folder: Path = Path(),
     ) -> None:
         self.app = app
         self.config = config
+        self.folder = folder
         self.clock = clock
         self.log = Log()
         self.store = Store(client)

@@ -54,13 +54,14 @@ class Change:
 class Delivery:
     """One message of a subscription. Gaps come before the batch's rows in the stream.
 
-    `paths` maps the batch's handles to signal paths; `gaps` are (path, Gap).
+    `paths` maps the batch's handles to signal paths; `gaps` are (path, Gap). `number` is for `Subscription.acknowledge`.
     """
 
     machine: str
     gaps: list[tuple[str, Gap]]
     batch: Batch | None
     paths: Mapping[int, str]
+    number: int = 0
 
     def __len__(self) -> int:
         return 0 if self.batch is None else len(self.batch)

@@ -1,6 +1,7 @@
 """Runs an app over a transport, the same in a process of its own and inline: hello, configuration, roles, handlers, stop."""
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -59,7 +60,7 @@ class Host:
         config = read_config(self._app, welcome.config)
         directory = Directory(client, welcome.roles)
         needs = {need.role: need for need in self._app.roles}
-        return Context(self._app.name, config, self._clock, client, directory, needs), directory
+        return Context(self._app.name, config, self._clock, client, directory, needs, Path(welcome.folder)), directory
 
     async def _run(self, client: Client, context: Context[Any], directory: Directory) -> Ending:
         finished = False

@@ -299,8 +299,8 @@ class Read(Message):
 
 class Subscribe(Message):
     """Open a stream of Data. `signals` are paths or patterns (`Status/*`, `**`). `capacity` counts values.
-    At most two Data wait for an Ack. `name`: the consumer is the same one whenever its principal subscribes under this name, and
-    is told what it missed meanwhile; without one each stream is a consumer of its own. -> list[[handle, path]]"""
+    At most `window` Data (1 to 256) wait for an Ack. `name`: the consumer is the same one whenever its principal subscribes under
+    this name, and is told what it missed meanwhile; without one each stream is a consumer of its own. -> list[[handle, path]]"""
 
     stream: int
     machine: str
@@ -308,6 +308,7 @@ class Subscribe(Message):
     policy: Policy = "block"
     capacity: int = 10_000
     name: str = ""
+    window: int = 2
 
 
 class Write(Message):
@@ -618,12 +619,14 @@ FromClient = Request | Ack | Close | Heartbeat | Ready | AppFailed | LogLine
 
 
 class Welcome(Message):
-    """`config` and `roles` are for apps: the app's configuration object, and role -> machine names bound by configuration."""
+    """`config`, `roles` and `folder` are for apps: the app's configuration object, role -> machine names bound by configuration,
+    and the path of the folder that is the app's own."""
 
     principal: str
     epoch: int
     config: dict[str, Any] = {}
     roles: dict[str, list[str]] = {}
+    folder: str = ""
 
 
 class Reply(Message):

@@ -12,12 +12,13 @@ from dtios.sdk.codec import unpack_batch
 from dtios.sdk.delivery import Delivery
 from dtios.sdk.protocol import Data
 
-__all__ = ["DATA_WINDOW", "FOLLOW_CAPACITY", "Inbox", "Subscription"]
+__all__ = ["DATA_WINDOW", "FOLLOW_CAPACITY", "LARGEST_WINDOW", "Inbox", "Subscription"]
 
 T = TypeVar("T")
 
 DATA_WINDOW = 2
-"""How many Data of one subscription may wait for an Ack (the runtime keeps to it)."""
+"""How many Data of one subscription may wait for an Ack unless it asks for more (the runtime keeps to it)."""
+LARGEST_WINDOW = 256
 FOLLOW_CAPACITY = 1024
 
 
@@ -84,7 +85,9 @@ class Inbox(Generic[T]):
 
 
 class Subscription:
-    """Deliveries of some signals of one machine. Asking for the next one acknowledges the one before."""
+    """Deliveries of some signals of one machine. Asking for the next one acknowledges the one before.
+
+    Who keeps several at a time (it asked for a larger `window`) uses `take` and `acknowledge` instead."""
 
     def __init__(
         self,
@@ -97,21 +100,28 @@ class Subscription:
         self.paths = paths
         self._inbox = inbox
         self._send_ack = acknowledge
-        self._open: int | None = None
+        self._open: Delivery | None = None
 
-    async def acknowledge(self) -> None:
-        """The last Delivery has been dealt with; the runtime may send another."""
-        number, self._open = self._open, None
-        if number is not None:
-            await self._send_ack(number)
+    async def take(self) -> Delivery:
+        """The next one; those before it stay unacknowledged. Raises StopAsyncIteration at the end, or what ended the stream."""
+        data = await self._inbox.get()
+        gaps: list[tuple[str, Gap]] = [(self.paths.get(handle, ""), gap) for handle, gap in data.gaps]
+        batch = None if data.batch is None else unpack_batch(data.batch)
+        self._open = Delivery(self.machine, gaps, batch, self.paths, data.number)
+        return self._open
+
+    async def acknowledge(self, delivery: Delivery | None = None) -> None:
+        """This Delivery (the last one taken, if none is named) has been dealt with, whatever becomes of us; the runtime may send
+        another. What is not acknowledged when this subscription's name comes back lies in a Gap."""
+        done = self._open if delivery is None else delivery
+        if done is self._open:
+            self._open = None
+        if done is not None:
+            await self._send_ack(done.number)
 
     def __aiter__(self) -> AsyncIterator[Delivery]:
         return self
 
     async def __anext__(self) -> Delivery:
         await self.acknowledge()
-        data = await self._inbox.get()
-        self._open = data.number
-        gaps: list[tuple[str, Gap]] = [(self.paths.get(handle, ""), gap) for handle, gap in data.gaps]
-        batch = None if data.batch is None else unpack_batch(data.batch)
-        return Delivery(self.machine, gaps, batch, self.paths)
+        return await self.take()

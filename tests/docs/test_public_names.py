@@ -12,7 +12,8 @@ import dtios.model
 from tests.docs.markdown import ROOT
 
 MODEL = [f"dtios.model.{m.name}" for m in pkgutil.iter_modules(dtios.model.__path__)]
-PUBLIC = ["dtios.sdk", "dtios.sdk.adapter", "dtios.sdk.commands", "dtios.sdk.pki", "dtios.sdk.secrets", "dtios.testing", *MODEL]
+ROOMS = ("adapter", "commands", "forwarding", "pki", "secrets")
+PUBLIC = ["dtios.sdk", *(f"dtios.sdk.{room}" for room in ROOMS), "dtios.testing", *MODEL]
 PAGES = {name: "sdk.md" for name in PUBLIC if name.startswith("dtios.sdk")} | {"dtios.testing": "testing.md"}
 """Where each name of a module is described."""
 

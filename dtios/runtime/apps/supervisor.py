@@ -202,6 +202,8 @@ class AppSupervisor:
     async def _session(self, tap: Tap, child: Child | None = None) -> None:
         try:
             await self._serve(tap, self._name)
+        except DtiosError as error:
+            self._failure = self._failure or AppFailed(error.kind, error.message, error.where, error.mend)
         except Exception:  # noqa: BLE001 - a fault in one app's session must not end the others; it is told aloud instead
             self._log.exception("app session failed")
         await tap.aclose()

@@ -14,6 +14,7 @@ from dtios.runtime.links.machines import LiveMachine
 from dtios.sdk import protocol as p
 from dtios.sdk.adapter import Finding, Progress
 from dtios.sdk.codec import pack_value
+from dtios.sdk.streams import LARGEST_WINDOW
 
 __all__: list[str] = []
 
@@ -99,13 +100,15 @@ async def _subscribe(session: Session, body: p.Subscribe, request: p.Request) ->
     if body.capacity < 1:
         raise ConfigurationError("a queue holds at least one value", where=machine.name)
     handles = {machine.handle(path): path for path in paths}
+    if not 1 <= body.window <= LARGEST_WINDOW:
+        raise ConfigurationError(f"a window holds 1 to {LARGEST_WINDOW} deliveries", where=machine.name)
     if body.name.isdecimal():
         raise ConfigurationError(f"{body.name} is no consumer's name", where=machine.name, mend="give it one with a letter")
     name = f"{session.principal.name}/{body.name or body.stream}"
     consumer = Consumer(name, handles, body.policy, body.capacity, session.kernel.clock)
     session.check_free(body.stream)
     await session.kernel.ledger.enter(consumer, machine.identity, handles, lasting=bool(body.name))
-    session.open_data(body.stream, machine, consumer)
+    session.open_data(body.stream, machine, consumer, body.window)
     return list(handles.items())
 
 

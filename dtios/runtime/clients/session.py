@@ -24,8 +24,6 @@ __all__ = ["Last", "Session", "handles", "packed_view"]
 
 log = structlog.get_logger("dtios.session")
 
-WINDOW: Final = 2
-"""Deliveries a client may have unacknowledged: one being handled, one on its way."""
 MAX_REQUESTS: Final = 256
 """Requests of one client under way at once; more are refused (temporary)."""
 CHANGES: Final = 1000
@@ -227,11 +225,12 @@ class Session:
         if stream in self._scopes:
             raise ConfigurationError(f"the stream {stream} is open already", mend="choose another number")
 
-    def open_data(self, stream: int, machine: LiveMachine, consumer: Consumer) -> None:
-        """A stream of values. The consumer is closed with it, or with the session."""
+    def open_data(self, stream: int, machine: LiveMachine, consumer: Consumer, window: int) -> None:
+        """A stream of values, of which `window` deliveries may be unacknowledged. The consumer is closed with it, or with the
+        session."""
         self._entered.add(consumer)
         try:
-            self.open_stream(stream, lambda: self.pump_data(stream, machine, consumer))
+            self.open_stream(stream, lambda: self.pump_data(stream, machine, consumer, anyio.Semaphore(window)))
         except ConfigurationError:
             self._leave(consumer)
             raise
@@ -250,9 +249,8 @@ class Session:
                 self._revoked[stream] = RefusedError(f"the grant of {self.principal.name} to read it is gone", where=where)
                 self._scopes[stream].cancel()
 
-    async def pump_data(self, stream: int, machine: LiveMachine, consumer: Consumer) -> None:
-        """Deliveries from the consumer's queue to the client, at most WINDOW unacknowledged."""
-        window = anyio.Semaphore(WINDOW)
+    async def pump_data(self, stream: int, machine: LiveMachine, consumer: Consumer, window: anyio.Semaphore) -> None:
+        """Deliveries from the consumer's queue to the client, as many unacknowledged as the window has room for."""
         self._consumers[stream] = (consumer, window)
         self._followed[stream] = machine
         handles = list(consumer.handles)

@@ -71,3 +71,15 @@ def test_a_place_where_no_directory_can_be(tmp_path: Path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigurationError, match="--state DIR"), StateDirectory(tmp_path / "file" / "state").lock():
         pass
+
+
+def test_an_app_has_a_folder_below_the_directory_whatever_its_name(tmp_path: Path) -> None:
+    state = StateDirectory(tmp_path / "s")
+    with state.lock():
+        names = ["counter", "Zähler", "..", ".hidden", "%2e", "x" * 100, "日" * 100]
+        folders = [state.app_folder(name) for name in names]
+        assert [folder.name for folder in folders[:2]] == ["counter", "Zähler"]
+        assert len(set(folders)) == len(names)
+        assert all(folder.is_dir() and folder.resolve().parent == (tmp_path / "s" / "apps").resolve() for folder in folders)
+        assert all(folder.stat().st_mode & 0o777 == 0o700 for folder in folders)
+        assert state.app_folder("counter") == folders[0]
