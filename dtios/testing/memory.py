@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NoReturn
 
+import anyio.to_thread
 from anyio.abc import TaskStatus
 
 from dtios.mapping.facts import BrowseFacts
@@ -71,7 +72,9 @@ class MemoryConnection(Connection):
             self._session.settings = settings
 
     async def run(self, sink: Sink, *, task_status: TaskStatus[None]) -> NoReturn:
-        session = self._server.open(self._settings)
+        secret = self._settings.password
+        password = None if secret is None else await anyio.to_thread.run_sync(secret.resolve)
+        session = self._server.open(self._settings, password)
         try:
             await session.answer()
             self._session = session

@@ -12,7 +12,7 @@ from anyio.abc import TaskGroup
 from dtios.mapping.facts import Argument, BrowseFacts, Node, NodeKind, ReferenceKind
 from dtios.model.condition import Condition
 from dtios.model.datatypes import BuiltinType, ValueType
-from dtios.model.errors import RefusedError, TemporaryError
+from dtios.model.errors import CredentialsError, RefusedError, TemporaryError
 from dtios.model.event import Event, EventPath
 from dtios.model.gap import GapCause
 from dtios.model.machine import Access, Range, Unit
@@ -70,6 +70,12 @@ class MemoryServer:
         """How often a client has browsed all of it."""
         self.tells_changes = True
         """Whether sessions are told that the address space has changed (Part 3, 9.32.7: a GeneralModelChangeEvent)."""
+        self.users: dict[str, str] = {}
+        """Who is let in, with which password; empty: everybody."""
+        self.skew = 0
+        """Nanoseconds that the machine's own clock is ahead of `clock`: its times are by it."""
+        self.tells_clock = False
+        """Whether sessions are told how far that is."""
         self.latency = 0.0
         """Seconds that each message of it takes, in either direction together."""
         self.opened = 0
@@ -78,6 +84,7 @@ class MemoryServer:
         """How often each address was subscribed."""
         self.root = Node("i=85", QualifiedName(UA, "Objects"), NodeKind.OBJECT, (QualifiedName(UA, "FolderType"),))
         self._most_sessions = sessions
+        self._on = True
         self._nodes: dict[str, Node] = {self.root.address: self.root}
         self._properties: set[str] = set()
         self._removed: dict[str, tuple[list[tuple[Node, ReferenceKind]], dict[str, Node]]] = {}
@@ -263,7 +270,7 @@ class MemoryServer:
         if address not in self._readings:
             raise KeyError(f"{self.url} has no variable {address}")
         code = status_code(status) if isinstance(status, str) else status
-        now = self.clock.now()
+        now = self.clock.now() + self.skew
         source = None if no_time else now if source_time is None else source_time
         reading = DataValue(None if is_bad(code) else value, code, source, now)
         self._readings[address] = reading
@@ -292,6 +299,14 @@ class MemoryServer:
         for session in list(self._sessions):
             session.end(reason)
         self._sessions.clear()
+
+    def switch_off(self) -> None:
+        """Nobody is let in until `switch_on`."""
+        self._on = False
+        self.drop("the machine was switched off")
+
+    def switch_on(self) -> None:
+        self._on = True
 
     def freeze(self) -> None:
         """The machine is silent: nothing is answered, nothing published. Commands that reach it are carried out on `thaw`."""
@@ -374,10 +389,13 @@ class MemoryServer:
     def answering(self) -> anyio.Event:
         return self._answering
 
-    def open(self, settings: ConnectionSettings) -> Session:
-        """Raises TemporaryError when it is off or has no session left."""
-        if self._tasks is None:
+    def open(self, settings: ConnectionSettings, password: str | None = None) -> Session:
+        """Raises TemporaryError when it is off or has no session left, CredentialsError for who is not let in."""
+        if self._tasks is None or not self._on:
             raise TemporaryError("nothing answers here", where=self.url, mend="switch the machine on")
+        if self.users and (settings.user is None or self.users.get(settings.user) != password):
+            who = settings.user or "anonymous"
+            raise CredentialsError(f"{who} is not let in", where=self.url, mend="give another user or password")
         if len(self._sessions) >= self._most_sessions:
             raise TemporaryError(
                 f"all {self._most_sessions} sessions are taken (BadTooManySessions)", where=self.url, mend="close another client"

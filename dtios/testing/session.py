@@ -142,6 +142,8 @@ class Session:
     async def serve(self, sink: Sink) -> NoReturn:
         """Publish until the session is lost; raises TemporaryError with the reason."""
         self._sink = sink
+        if self._server.tells_clock:
+            sink.clock(self._server.skew, 1_000_000)
         async with anyio.create_task_group() as group:
             group.start_soon(self._publish, sink, name=f"{self._server.url} publish")
             group.start_soon(self._keep_alive, sink, name=f"{self._server.url} keep-alive")

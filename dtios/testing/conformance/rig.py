@@ -88,6 +88,8 @@ class Rig(ABC):
     """Of the events that `tell` tells (Need.EVENTS)."""
     event_field: EventPath = ()
     """Its field, which holds the number."""
+    secured: dict[str, Any] = {}  # noqa: RUF012
+    """Settings that a session with a password needs besides, as those of encryption (Need.CREDENTIALS)."""
     skill: tuple[str, dict[str, Any], str] = ("", {}, "")
     """A skill, parameters to start it with, and the name by which `writes` counts its starts (Need.SKILL)."""
 

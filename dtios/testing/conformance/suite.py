@@ -3,10 +3,14 @@
 from typing import Final
 
 from dtios.testing.conformance.calling import Calling
+from dtios.testing.conformance.changing import Changing
 from dtios.testing.conformance.commanding import Commanding
 from dtios.testing.conformance.connection import Connecting
+from dtios.testing.conformance.credentials import Identifying
 from dtios.testing.conformance.describing import Describing
 from dtios.testing.conformance.events import Telling
+from dtios.testing.conformance.faults import Failing
+from dtios.testing.conformance.jobs import Working
 from dtios.testing.conformance.observing import Observing
 from dtios.testing.conformance.rule import Rule
 from dtios.testing.conformance.values import Values
@@ -14,7 +18,9 @@ from dtios.testing.conformance.values import Values
 __all__ = ["RULES", "AdapterConformance", "rules_of"]
 
 
-class AdapterConformance(Describing, Values, Observing, Commanding, Calling, Connecting, Telling):
+class AdapterConformance(
+    Describing, Values, Observing, Commanding, Calling, Connecting, Identifying, Failing, Changing, Working, Telling
+):
     """What an adapter promises (dtios.sdk.adapter), tried on a real machine. Subclass it once for each adapter:
 
     class TestMine(AdapterConformance):

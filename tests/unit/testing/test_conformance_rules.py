@@ -12,7 +12,7 @@ from dtios.sdk.adapter import Connection, ConnectionSettings, LastCheck, Write
 from dtios.testing import MemoryAdapter
 from dtios.testing.conformance import RULES, AdapterConformance, Rig
 from dtios.testing.memory import MemoryConnection
-from tests.conformance.test_memory import MemoryRig
+from tests.conformance.memory_rig import MemoryRig
 
 
 def test_every_check_has_its_own_id_and_name() -> None:

@@ -4,12 +4,14 @@ import uuid
 from datetime import UTC, datetime
 from typing import Any
 
-from asyncua import Server, ua, uamethod
+from asyncua import ua as asyncua_ua
+from asyncua.common.methods import uamethod
 from asyncua.common.events import Event
 from asyncua.common.node import Node
 
 __all__ = ["EVENT", "Alarms"]
 
+ua: Any = asyncua_ua  # its annotations are narrower than what it takes
 EVENT = "NumberEventType"
 _OTHER = "OtherEventType"
 
@@ -17,11 +19,12 @@ _OTHER = "OtherEventType"
 class Alarms:
     """Told at the Server object, with `at` as their source."""
 
-    def __init__(self, server: Server, at: Node, space: int) -> None:
+    def __init__(self, server: Any, at: Node, space: int) -> None:
         self._server = server
         self._at = at
         self._space = space
         self._types: dict[str, ua.NodeId] = {}
+        self._made: dict[str, Any] = {}
         self._retained: dict[str, Event] = {}
         self._by_event: dict[bytes, str] = {}
         self.handled: list[tuple[str, str, str]] = []
@@ -41,7 +44,10 @@ class Alarms:
         for number, method in methods:
             self._server.link_method(self._server.get_node(ua.NodeId(number)), method)
 
-    def forget(self) -> None:
+    async def forget(self) -> None:
+        """All of them, and the objects that were made for them."""
+        await self._server.delete_nodes([self._server.get_node(node) for node in self._made.values()])
+        self._made.clear()
         self._retained.clear()
         self._by_event.clear()
         self.handled.clear()
@@ -56,6 +62,7 @@ class Alarms:
         node = ua.NodeId(f"C/{name}", self._space)
         if node not in self._server.iserver.aspace:
             await self._at.add_object(node, ua.QualifiedName(name, self._space))
+            self._made[name] = node
         await self._told(name, active, acknowledged=False)
 
     async def _told(self, name: str, active: bool, acknowledged: bool) -> None:

@@ -1,48 +1,45 @@
-"""The server behind the OPC UA conformance rig, in a process of its own: `python -m tests.conformance.opcua_server PORT`.
-
-Prints its port when it is ready; then a JSON object a line in, one out. Values travel pickled: they are ours, and the test's.
-"""
+"""The machine of the rig: its variables and methods, and what the rig does to it."""
 
 import asyncio
-import base64
-import json
-import logging
-import pickle
-import sys
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from asyncua import Server, ua, uamethod
+from asyncua import ua as asyncua_ua
+from asyncua.common.methods import uamethod
 from asyncua.common.node import Node
+from asyncua.crypto.permission_rules import User, UserRole
+from asyncua.ua import uaprotocol_auto
 
 from dtios.testing.conformance import SAMPLES
-from tests.conformance.opcua_alarms import Alarms
+from dtios_opcua_rig.alarms import Alarms
 
+__all__ = ["NAMESPACE", "Machine"]
+
+ua: Any = asyncua_ua  # its annotations are narrower than what it takes
 NAMESPACE = "urn:dtios:conformance"
 
 
 class Machine:
-    def __init__(self, server: Server) -> None:
+    """Each public method is one that the rig asks for by its name."""
+
+    def __init__(self, server: Any) -> None:
         self.server = server
         self.nodes: dict[str, Node] = {}
         self.types: dict[str, ua.VariantType] = {}
         self.writes: dict[str, int] = {}
+        self.users = Users()
+        server.iserver.user_manager = self.users
+        vars(uaprotocol_auto)["datetime"] = Skewed
 
     async def build(self) -> None:
-        space = await self.server.register_namespace(NAMESPACE)
-        at = await self.server.nodes.objects.add_object(ua.NodeId("C", space), ua.QualifiedName("Conformance", space))
+        self.space = space = await self.server.register_namespace(NAMESPACE)
+        self.at = at = await self.server.nodes.objects.add_object(ua.NodeId("C", space), ua.QualifiedName("Conformance", space))
 
-        async def variable(name: str, value: Any, kind: ua.VariantType, rank: int = -1) -> Node:
-            variant = ua.Variant(value, kind, is_array=rank == 1)
-            node = await at.add_variable(ua.NodeId(f"C/{name}", space), ua.QualifiedName(name, space), variant)
-            await node.write_attribute(ua.AttributeIds.ValueRank, ua.DataValue(ua.Variant(rank, ua.VariantType.Int32)))
-            self.nodes[name], self.types[name] = node, kind
-            return node
-
-        for name, (builtin, rank, samples) in SAMPLES.items():
-            await (await variable(name, samples[0], ua.VariantType(int(builtin)), rank)).set_writable()
-        await (await variable("Counter", 0, ua.VariantType.Int64)).set_writable()
-        await variable("Fixed", 0.5, ua.VariantType.Double)
+        for name in SAMPLES:
+            await self._sample(name)
+        await (await self._variable("Counter", 0, ua.VariantType.Int64)).set_writable()
+        await self._variable("Fixed", 0.5, ua.VariantType.Double)
         double = [ua.VariantType.Double]
 
         @uamethod
@@ -66,6 +63,18 @@ class Machine:
         self.alarms = Alarms(self.server, at, space)
         await self.alarms.build()
 
+    async def _sample(self, name: str) -> None:
+        builtin, rank, samples = SAMPLES[name]
+        await (await self._variable(name, samples[0], ua.VariantType(int(builtin)), rank)).set_writable()
+
+    async def _variable(self, name: str, value: Any, kind: ua.VariantType, rank: int = -1) -> Node:
+        variant = ua.Variant(value, kind, is_array=rank == 1)
+        place = ua.NodeId(f"C/{name}", self.space), ua.QualifiedName(name, self.space)
+        node: Node = await self.at.add_variable(*place, variant)
+        await node.write_attribute(ua.AttributeIds.ValueRank, ua.DataValue(ua.Variant(rank, ua.VariantType.Int32)))
+        self.nodes[name], self.types[name] = node, kind
+        return node
+
     def called(self, name: str) -> None:
         self.writes[name] = self.writes.get(name, 0) + 1
 
@@ -87,7 +96,7 @@ class Machine:
 
     async def set(self, name: str, value: Any, status: int, source_time: int | None) -> None:
         bad = status >> 31
-        time = datetime.now(UTC) if source_time is None else _time(source_time)
+        time = _now() if source_time is None else _time(source_time)
         found = ua.DataValue(
             ua.Variant(
                 None if bad else value, ua.VariantType.Null if bad else self.types[name], is_array=isinstance(value, list)
@@ -122,36 +131,59 @@ class Machine:
     async def handled(self) -> list[tuple[str, str, str]]:
         return self.alarms.handled
 
-    async def forget_alarms(self) -> None:
-        """For the next check."""
-        self.alarms.forget()
+    async def remove(self, name: str) -> None:
+        await self.server.delete_nodes([self.nodes[name]])
+
+    async def add(self, name: str) -> None:
+        await self._sample(name)
+
+    async def skew(self, seconds: float) -> None:
+        Skewed.ahead = seconds
+
+    async def require(self, user: str, password: str) -> None:
+        self.users.known = {user: password}
+
+    async def forget(self) -> None:
+        """As it was, for the next check."""
+        await self.alarms.forget()
+        self.users.known = {}
+        Skewed.ahead = 0.0
+        for name, node in self.nodes.items():
+            if name in SAMPLES and node.nodeid not in self.server.iserver.aspace:
+                await self._sample(name)
 
     async def cut(self) -> None:
         for client in list(self.server.bserver.clients):
             client.transport.abort()
 
 
+class Users:
+    """A user manager of asyncua's: everybody may do everything, or who is known with a password."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, str] = {}
+
+    def get_user(self, _server: Any, username: str | None = None, password: str | None = None, certificate: Any = None) -> Any:
+        if self.known and (username is None or self.known.get(username) != password):
+            return None
+        return User(role=UserRole.User)
+
+
+class Skewed(datetime):
+    """The clock that asyncua stamps its answers with (uaprotocol_auto)."""
+
+    ahead = 0.0
+    """Seconds."""
+
+    @classmethod
+    def now(cls, tz: Any = None) -> "Skewed":
+        return cls.fromtimestamp(time.time() + cls.ahead, tz)
+
+
+def _now() -> datetime:
+    return datetime.fromtimestamp(time.time() + Skewed.ahead, UTC)
+
+
 def _time(nanoseconds: int) -> datetime:
     """asyncua's times are Python's: microseconds."""
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=nanoseconds // 1000)
-
-
-async def main(port: int) -> None:
-    server = Server()
-    await server.init()
-    server.set_endpoint(f"opc.tcp://127.0.0.1:{port}")
-    server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
-    machine = Machine(server)
-    await machine.build()
-    async with server:
-        print(server.bserver.port, flush=True)
-        loop = asyncio.get_running_loop()
-        while line := await loop.run_in_executor(None, sys.stdin.readline):
-            name, arguments = pickle.loads(base64.b64decode(json.loads(line)))
-            answer = await getattr(machine, name)(*arguments)
-            print(json.dumps(base64.b64encode(pickle.dumps(answer)).decode()), flush=True)
-
-
-if __name__ == "__main__":
-    logging.disable(logging.ERROR)
-    asyncio.run(main(int(sys.argv[1])))
