@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from asyncua import ua as asyncua_ua
-from asyncua.common.methods import uamethod
 from asyncua.common.events import Event
+from asyncua.common.methods import uamethod
 from asyncua.common.node import Node
 
 __all__ = ["EVENT", "Alarms"]
