@@ -33,7 +33,7 @@ check: $(READY)
 	$(BIN)/lint-imports
 
 test: check
-	$(BIN)/pytest -m "not slow" -n 3 --dist loadscope
+	$(BIN)/pytest -m "not slow" -n 3 --dist loadscope --no-loadscope-reorder
 
 soak: $(READY)
 	$(BIN)/pytest -m slow -n 2

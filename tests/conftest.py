@@ -30,6 +30,19 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "blocks: blocks the event loop on purpose")
 
 
+LONG_FIRST: Final = ("interop", "faults", "system", "conformance", "docs")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The rooms with long modules come first: else one process has one left when the others are done."""
+    rooms = {name: number for number, name in enumerate(LONG_FIRST)}
+
+    def place(item: pytest.Item) -> int:
+        return min((rooms[part] for part in item.path.parts if part in rooms), default=len(rooms))
+
+    items.sort(key=place)
+
+
 # --- the loop ------------------------------------------------------------------------------------------------------------
 
 

@@ -1,14 +1,18 @@
 """The whole plant: all stations, what feeds them, and one way to move time."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from dtios_cell.arm import Pose
+from dtios_cell.layout import CellLayout, LayoutError, PlacedLayout, RobotLayout, StoreLayout, TableLayout, VehicleLayout
 from dtios_cell.plant.faults import Kind
 from dtios_cell.plant.housing import BORES, COLOURS, Housing
 from dtios_cell.plant.places import Place, Shelf
-from dtios_cell.plant.processes.dispensing import BEADS
+from dtios_cell.plant.processes.dispensing import BEADS, DispensingModel
+from dtios_cell.plant.processes.measuring import GaugeModel
+from dtios_cell.plant.processes.screwing import ScrewingModel
+from dtios_cell.plant.processes.turning import TurningModel
 from dtios_cell.plant.station import Refused, Station, Surroundings
 from dtios_cell.plant.stations.dispenser import Dispenser
 from dtios_cell.plant.stations.gauge import Gauge
@@ -21,8 +25,9 @@ from dtios_cell.plant.stations.turning import TurningCentre
 from dtios_cell.plant.stations.vehicle import Vehicle
 from dtios_cell.plant.timeline import SECOND, Timeline
 from dtios_cell.plant.truth import Truth
+from dtios_cell.plant.worker import Worker
 
-__all__ = ["Plant", "housing_cell"]
+__all__ = ["Plant", "build"]
 
 
 @dataclass(frozen=True)
@@ -59,56 +64,82 @@ class Plant:
         self.timeline.at(round(at * SECOND), then)
 
 
-_NODES: Final = {"store": (0.0, 0.0), "crossing": (4.0, 0.0), "cell": (4.0, 3.0), "charger": (8.0, 0.0)}
-_EDGES: Final = (("store", "crossing"), ("crossing", "cell"), ("crossing", "charger"))
-_SLOTS: Final = [f"{row}{column}" for row in "ABC" for column in range(1, 9)]
+def build(layout: CellLayout, truth: Truth | None = None) -> Plant:
+    """The plant of a cell, with a raw part in each slot of its stores that is not said to be empty. Raises LayoutError."""
+    around = Surroundings(layout.seed, truth=truth or Truth())
+    made = _Made(layout, around)
+    for name, one in layout.stations.items():
+        if isinstance(one, StoreLayout | TableLayout):
+            made.keep(name, one)
+    for name, one in layout.stations.items():
+        if isinstance(one, PlacedLayout):
+            made.work(name, one)
+        elif isinstance(one, VehicleLayout):
+            made.vehicle(name, one)
+    for name, one in layout.stations.items():
+        if isinstance(one, RobotLayout):
+            reached = one.reaches if one.reaches is not None else tuple(made.places)
+            made.stations[name] = Robot(name, around, {place: made.places[place] for place in reached})
+    ordered = {name: made.stations[name] for name in layout.stations if name in made.stations}
+    meter = Meter("meter", around, [one.power for one in ordered.values()])
+    return Plant(around.timeline, around.truth, {**ordered, meter.name: meter}, meter)
 
 
-def housing_cell(seed: int, truth: Truth | None = None) -> Plant:
-    """One of each station, and a store with a raw part in each slot but those of the last row."""
-    around = Surroundings(seed, truth=truth or Truth())
-    stations: dict[str, Station] = {}
+class _Made:
+    """What stands already: stations, the places that robots reach, and the shelves that vehicles come to."""
 
-    def add(station: Station) -> None:
-        stations[station.name] = station
+    def __init__(self, layout: CellLayout, around: Surroundings) -> None:
+        self.stations: dict[str, Station] = {}
+        self.places: dict[str, tuple[Pose, Place]] = {}
+        self._shelves: dict[str, Place] = {}
+        self._layout = layout
+        self._around = around
 
-    stock = {slot: _raw(number) if slot[0] != "C" else None for number, slot in enumerate(_SLOTS)}
-    turning, dispenser, screwdriver = (
-        TurningCentre("turning", around),
-        Dispenser("dispenser", around),
-        Screwdriver("screwdriver", around),
-    )
-    gauge, mill, vehicle = Gauge("gauge", around), Mill("mill", around), Vehicle("vehicle", around, _NODES, _EDGES, "store")
-    table = Shelf("table", room=4)
-    places: dict[str, tuple[Pose, Place]] = {
-        "vehicle": (downwards(0.55, -0.25, 0.15), vehicle.deck),
-        "turning": (downwards(0.10, 0.60, 0.20), turning),
-        "dispenser": (downwards(-0.35, 0.45, 0.10), dispenser),
-        "screwdriver": (downwards(-0.55, 0.10, 0.10), screwdriver),
-        "gauge": (downwards(-0.40, -0.40, 0.12), gauge),
-        "mill": (downwards(0.10, -0.60, 0.18), mill),
-        "table": (downwards(0.45, 0.30, 0.05), table),
-    }
-    for one in (
-        Store("store", around, stock),
-        Robot("robot", around, places),
-        turning,
-        dispenser,
-        screwdriver,
-        gauge,
-        vehicle,
-        mill,
-    ):
-        add(one)
-    meter = Meter("meter", around, [one.power for one in stations.values()])
-    add(meter)
-    return Plant(around.timeline, around.truth, stations, meter)
+    def keep(self, name: str, one: StoreLayout | TableLayout) -> None:
+        if isinstance(one, TableLayout):
+            table = Shelf(name, one.room)
+            self._shelves[name] = table
+            self.places[name] = downwards(*one.at), table
+            return
+        rows = [chr(ord("A") + row) for row in range(one.rows)]
+        slots = [(row, column) for row in rows for column in range(1, one.columns + 1)]
+        full = set(rows[: max(0, one.rows - one.empty)])
+        stock = {f"{row}{column}": _raw(name, n) if row in full else None for n, (row, column) in enumerate(slots)}
+        store = Store(name, self._around, stock)
+        self.stations[name], self._shelves[name] = store, store.counter
+
+    def work(self, name: str, one: PlacedLayout) -> None:
+        station, model = _KINDS[one.kind]
+        try:
+            figures = model(**one.model) if model is not None else None
+        except TypeError:
+            known = ", ".join(sorted(getattr(model, "__dataclass_fields__", ())))
+            raise LayoutError(f"stations.{name}.model: a {one.kind} has the figures {known}") from None
+        if model is None and one.model:
+            raise LayoutError(f"stations.{name}.model: a {one.kind} has no figures to set")
+        made = station(name, self._around) if figures is None else station(name, self._around, figures)
+        self.stations[name], self.places[name] = made, (downwards(*one.at), made)
+
+    def vehicle(self, name: str, one: VehicleLayout) -> None:
+        graph = self._layout.graph
+        stops = {node: self._shelves[stop] for node, stop in graph.stops.items() if stop in self._shelves}
+        vehicle = Vehicle(name, self._around, graph.nodes, graph.edges, one.home, stops)
+        self.stations[name], self.places[name] = vehicle, (downwards(*one.at), vehicle.deck)
 
 
-def _raw(number: int) -> Housing:
+_KINDS: Final[dict[str, tuple[Callable[..., Worker], Callable[..., object] | None]]] = {
+    "turning": (TurningCentre, TurningModel),
+    "dispenser": (Dispenser, DispensingModel),
+    "screwdriver": (Screwdriver, ScrewingModel),
+    "gauge": (Gauge, GaugeModel),
+    "mill": (Mill, None),
+}
+
+
+def _raw(store: str, number: int) -> Housing:
     beads = list(BEADS)
     return Housing(
-        serial=f"H{number + 1:04d}",
+        serial=f"{store}-{number + 1:04d}",
         bore=BORES[number % len(BORES)],
         bead=beads[number % len(beads)],
         screws=(2, 4)[number % 2],

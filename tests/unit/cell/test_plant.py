@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from dtios_cell.plant.cell import Plant, housing_cell
+from dtios_cell.layout import DEFAULT, read_layout
+from dtios_cell.plant.cell import Plant, build
 from dtios_cell.plant.faults import Kind, Reading
 from dtios_cell.plant.station import Refused
 from dtios_cell.plant.stations.dispenser import Dispenser
@@ -18,6 +19,10 @@ from dtios_cell.plant.stations.turning import TurningCentre
 from dtios_cell.plant.stations.vehicle import Vehicle
 from dtios_cell.plant.timeline import SECOND
 from dtios_cell.plant.worker import JobState, Worker
+
+
+def housing_cell(seed: int) -> Plant:
+    return build(read_layout(DEFAULT).model_copy(update={"seed": seed}))
 
 
 def _one(plant: Plant, kind: type) -> object:

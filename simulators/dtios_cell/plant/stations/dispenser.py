@@ -3,7 +3,7 @@
 from typing import ClassVar, Final
 
 from dtios_cell.plant.housing import Housing
-from dtios_cell.plant.processes.dispensing import BEADS, Dispensing
+from dtios_cell.plant.processes.dispensing import BEADS, Dispensing, DispensingModel
 from dtios_cell.plant.station import Refused, Surroundings
 from dtios_cell.plant.worker import Job, Worker
 
@@ -22,9 +22,9 @@ class Dispenser(Worker):
     standby: ClassVar[float] = 45.0
     levers: ClassVar[frozenset[str]] = frozenset({"Warmth"})
 
-    def __init__(self, name: str, around: Surroundings) -> None:
+    def __init__(self, name: str, around: Surroundings, model: DispensingModel | None = None) -> None:
         super().__init__(name, around)
-        self.process = Dispensing(self.chance)
+        self.process = Dispensing(self.chance, model)
         self.trim = 0.0
         self.fills = 0
         for path, value in (("State", "Idle"), ("Part/Present", False), ("Pot/Fills", 0), ("Dose/Trim", 0.0)):

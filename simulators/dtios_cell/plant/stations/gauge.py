@@ -3,7 +3,7 @@
 from typing import ClassVar, Final
 
 from dtios_cell.plant.housing import Housing
-from dtios_cell.plant.processes.measuring import Measuring
+from dtios_cell.plant.processes.measuring import GaugeModel, Measuring
 from dtios_cell.plant.station import Surroundings
 from dtios_cell.plant.worker import Job, Worker
 
@@ -20,9 +20,9 @@ class Gauge(Worker):
     standby: ClassVar[float] = 25.0
     levers: ClassVar[frozenset[str]] = frozenset({"Bias"})
 
-    def __init__(self, name: str, around: Surroundings) -> None:
+    def __init__(self, name: str, around: Surroundings, model: GaugeModel | None = None) -> None:
         super().__init__(name, around)
-        self.process = Measuring(self.chance)
+        self.process = Measuring(self.chance, model)
         self._waiting: tuple[str, float] | None = None
         self.tell("State", "Idle")
         self.tell("Part/Present", False)

@@ -3,7 +3,7 @@
 from typing import ClassVar, Final
 
 from dtios_cell.plant.housing import Housing
-from dtios_cell.plant.processes.screwing import Screwing
+from dtios_cell.plant.processes.screwing import Screwing, ScrewingModel
 from dtios_cell.plant.station import Surroundings
 from dtios_cell.plant.worker import Job, Worker
 
@@ -19,9 +19,9 @@ class Screwdriver(Worker):
     standby: ClassVar[float] = 30.0
     levers: ClassVar[frozenset[str]] = frozenset({"Friction"})
 
-    def __init__(self, name: str, around: Surroundings) -> None:
+    def __init__(self, name: str, around: Surroundings, model: ScrewingModel | None = None) -> None:
         super().__init__(name, around)
-        self.process = Screwing(self.chance)
+        self.process = Screwing(self.chance, model)
         self.tell("State", "Idle")
         self.tell("Part/Present", False)
 

@@ -4,7 +4,7 @@ from typing import ClassVar, Final
 
 from dtios_cell.plant.faults import Fault, Kind
 from dtios_cell.plant.housing import Housing
-from dtios_cell.plant.processes.turning import Turning
+from dtios_cell.plant.processes.turning import Turning, TurningModel
 from dtios_cell.plant.station import Refused, Surroundings
 from dtios_cell.plant.worker import Job, Worker
 
@@ -26,9 +26,9 @@ class TurningCentre(Worker):
     breaks: ClassVar[frozenset[Kind]] = frozenset({Kind.TOOL_BREAK})
     levers: ClassVar[frozenset[str]] = frozenset({"Fixture"})
 
-    def __init__(self, name: str, around: Surroundings) -> None:
+    def __init__(self, name: str, around: Surroundings, model: TurningModel | None = None) -> None:
         super().__init__(name, around)
-        self.process = Turning(self.chance)
+        self.process = Turning(self.chance, model)
         self.offset = 0.0
         self.made = 0
         self.tool_changes = 0

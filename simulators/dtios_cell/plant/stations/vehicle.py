@@ -1,11 +1,11 @@
 """The vehicle: it drives along the edges of a graph and carries what lies on its deck."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, Final
 
 from dtios_cell.plant.faults import Fault, Kind
-from dtios_cell.plant.places import Shelf
+from dtios_cell.plant.places import Place, Shelf
 from dtios_cell.plant.station import Refused, Station, Surroundings
 from dtios_cell.plant.timeline import SECOND
 
@@ -14,6 +14,8 @@ __all__ = ["Vehicle"]
 _SPEED: Final = 0.8
 """Metres a second."""
 _WATTS: Final = 140.0
+_HANDLING: Final = 3.0
+"""Seconds to take or put down a part."""
 _CAPACITY: Final = 0.9e6
 """Joules in a full battery."""
 _CHARGING: Final = 400.0
@@ -21,18 +23,26 @@ _CHARGING: Final = 400.0
 
 
 class Vehicle(Station):
-    """`nodes`: metres, by name; `edges`: pairs that it may drive, both ways. What it draws counts when it is used."""
+    """`nodes`: metres, by name; `edges`: pairs that it may drive, both ways. `stops`: what a
+    part can be taken from or put to at a node. What it draws counts when it is used."""
 
     kind: ClassVar[str] = "vehicle"
     standby: ClassVar[float] = 12.0
     breaks: ClassVar[frozenset[Kind]] = frozenset({Kind.BLOCKED_EDGE})
 
     def __init__(
-        self, name: str, around: Surroundings, nodes: Mapping[str, tuple[float, float]], edges: Sequence[tuple[str, str]], at: str
+        self,
+        name: str,
+        around: Surroundings,
+        nodes: Mapping[str, tuple[float, float]],
+        edges: Sequence[tuple[str, str]],
+        at: str,
+        stops: Mapping[str, Place],
     ) -> None:
         super().__init__(name, around)
         self.deck = Shelf(f"deck of {name}")
         self.nodes = dict(nodes)
+        self._stops = dict(stops)
         self.at = at
         """The node that it stands at, or comes from."""
         self.state = "Idle"
@@ -43,6 +53,7 @@ class Vehicle(Station):
         self._since = around.timeline.now
         self.tell("State", "Idle")
         self.tell("Node", at)
+        self.tell("Load", "")
         self.tell("Battery", 100.0)
 
     @property
@@ -72,6 +83,31 @@ class Vehicle(Station):
                 raise Refused(f"{self.name} cannot drive from {here} to {there}")
         self._ahead = [node for node in path if node != self.at] if len(path) == 1 else list(path)
         self._on()
+
+    def pick(self) -> None:
+        """Take the part that lies at this node. Raises Refused: no stop, nothing there, deck full, on its way."""
+        self._handle(lambda stop: self.deck.load(stop.unload()), "Picking")
+
+    def drop(self) -> None:
+        """Put the part on the deck down at this node. Raises Refused likewise."""
+        self._handle(lambda stop: stop.load(self.deck.unload()), "Dropping")
+
+    def _handle(self, hand: Callable[[Place], None], state: str) -> None:
+        if self.at not in self._stops or self.state == "Blocked":
+            raise Refused(f"{self.name} has nothing to take from or put to at {self.at}")
+        if (state == "Picking") == bool(self.deck.parts):
+            raise Refused(f"the deck of {self.name} is {'full' if self.deck.parts else 'empty'}")
+
+        def over() -> None:
+            try:
+                hand(self._stops[self.at])
+            except Refused as why:
+                self.write_down("not-handled", node=self.at, reason=str(why))
+            self.tell("Load", self.deck.parts[0].serial if self.deck.parts else "")
+            self._become("Idle")
+
+        self.begin(_HANDLING, _WATTS, over)
+        self._become(state)
 
     def stop(self) -> None:
         """At the next node the way ends. Nothing happens where it stands."""
