@@ -1,0 +1,1 @@
+"""Faults of all kinds for minutes while values flow over both adapters, judged from the senders' own logs."""
