@@ -141,6 +141,19 @@ def log_events() -> Iterator[list[MutableMapping[str, Any]]]:
         yield events
 
 
+# --- figures ---------------------------------------------------------------------------------------------------------------
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What a test measured and gave to `record_property("figures", text)` is printed, also when it passed and whoever ran it."""
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.getreports(outcome):
+            for name, text in report.user_properties:
+                if name == "figures":
+                    terminalreporter.section(report.nodeid)
+                    terminalreporter.line(str(text))
+
+
 # --- optional parts ----------------------------------------------------------------------------------------------------------
 
 
