@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
-from typing import Any
+from typing import Any, Final
 
 import anyio
 import anyio.lowlevel
@@ -14,6 +14,7 @@ from anyio.abc import TaskStatus
 
 from dtios.mapping.facts import BrowseFacts, Node, NodeKind, ReferenceKind
 from dtios.mapping.profiles.library import ProfileLibrary
+from dtios.model.status import BAD_NODE_ID_UNKNOWN
 from dtios.model.values import DataValue, QualifiedName
 from dtios.sdk.adapter import Call, Complaint, Connection, Fingerprint, LastCheck, MonitoredPoint, Progress, Publish, Sink, Write
 from dtios.sdk.errors import ConfigurationError, CredentialsError, TemporaryError
@@ -36,6 +37,8 @@ NAMESPACE = "urn:dtios:mqtt"
 _MEND = "is the broker running and the network up?"
 _TICK = 0.25
 _GOODBYE = 0.5
+_RUN: Final = token_hex(8)
+"""Of this process."""
 _AT_ONCE = 16
 """Messages that are taken before others get their turn."""
 
@@ -47,7 +50,6 @@ class MqttConnection(Connection):
         self.address = address
         self._settings = settings
         self._home = home
-        self._run = token_hex(8)
         self._speakers: list[Speaker] = [
             SparkplugSpeaker(settings.host_id, settings.timeout, settings.reorder_timeout),
             Vda5050Speaker(settings.vda_interfaces),
@@ -154,9 +156,12 @@ class MqttConnection(Connection):
             raise TemporaryError("the broker is not connected", where=self.address.url, mend=_MEND)
         return self._image
 
-    def _speaker(self, address: str) -> Speaker:
+    def _of(self, address: str) -> Speaker | None:
         scheme = address.partition(":")[0]
-        found = next((one for one in self._speakers if one.scheme == scheme), None)
+        return next((one for one in self._speakers if one.scheme == scheme), None)
+
+    def _speaker(self, address: str) -> Speaker:
+        found = self._of(address)
         if found is None:
             raise ConfigurationError("there is no such point", where=address, mend="describe the machine again")
         return found
@@ -167,7 +172,7 @@ class MqttConnection(Connection):
         """Machines come and go by their messages, and are told by `Sink.changed`; what was learned outlives sessions, and not
         the process: what an earlier one knew is to be heard again."""
         self._standing()
-        return Fingerprint(NAMESPACE, self._run)
+        return Fingerprint(NAMESPACE, _RUN)
 
     async def browse(self, progress: Progress | None = None) -> BrowseFacts:
         self._standing()
@@ -183,7 +188,11 @@ class MqttConnection(Connection):
     # --- values ---
 
     async def subscribe(self, points: Sequence[MonitoredPoint]) -> list[int]:
-        return await self._standing().subscribe(points, time.time_ns())
+        known = [self._of(point.address) is not None for point in points]
+        statuses = iter(
+            await self._standing().subscribe([p for p, ours in zip(points, known, strict=True) if ours], time.time_ns())
+        )
+        return [next(statuses) if ours else BAD_NODE_ID_UNKNOWN for ours in known]
 
     async def unsubscribe(self, handles: Sequence[int]) -> None:
         self._standing().unsubscribe(handles)

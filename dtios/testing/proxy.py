@@ -11,7 +11,7 @@ import asyncio
 import socket
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, Literal, Self
@@ -26,6 +26,7 @@ _MOST: Final = 65536
 _RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER with no time: the kernel sends RST
 
 Change = Callable[[bytes], list[bytes]]
+Greet = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[bytes | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +71,10 @@ class _Pair:
 class FaultProxy:
     """Between clients and 127.0.0.1:`target`. Its port stays the same, also while it refuses connections."""
 
-    def __init__(self, target: int) -> None:
+    def __init__(self, target: int, greet: Greet | None = None) -> None:
+        """`greet` reads the beginning of what a client says and returns it, to be passed on; None: it turned the client away."""
         self.target = target
+        self._greet = greet
         self.port = 0
         self.log: list[Injected] = []
         self.accepted = 0
@@ -133,10 +136,14 @@ class FaultProxy:
             pair.deaf.update(BOTH)
             await self._pump(pair, "up")
             return
+        first = b"" if self._greet is None else await self._greeted(self._greet, pair)
+        if first is None:
+            return
         try:
             pair.readers["down"], pair.writers["up"] = await asyncio.open_connection("127.0.0.1", self.target, limit=_MOST)
         except OSError:
             return  # as if it had been refused, a moment later
+        pair.writers["up"].write(first)
         pumps = [asyncio.create_task(self._pump(pair, way), name=f"fault proxy {way}") for way in BOTH]
         try:
             await asyncio.gather(*pumps)
@@ -144,6 +151,18 @@ class FaultProxy:
             for pump in pumps:
                 pump.cancel()
             await asyncio.gather(*pumps, return_exceptions=True)
+
+    @staticmethod
+    async def _greeted(greet: Greet, pair: _Pair) -> bytes | None:
+        try:
+            first = await greet(pair.readers["up"], pair.writers["down"])
+            if first is None:
+                pair.writers["down"].close()
+                await pair.writers["down"].wait_closed()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            return None
+        else:
+            return first
 
     async def _pump(self, pair: _Pair, way: Direction) -> None:
         reader = pair.readers[way]

@@ -12,17 +12,19 @@ from dtios.sdk.errors import OutcomeUnknown, RefusedError
 from dtios_mqtt.image import ProcessImage, Reading
 from dtios_mqtt.session.client import MqttClient
 from dtios_mqtt.session.messages import Outgoing
+from dtios_mqtt.sparkplug.describing import is_read_only
 from dtios_mqtt.sparkplug.edge import Born, partial
 from dtios_mqtt.sparkplug.encoding import encode
 from dtios_mqtt.sparkplug.host import Host
-from dtios_mqtt.sparkplug.metric import Metric, Payload
+from dtios_mqtt.sparkplug.metric import Metric, Payload, Template
 from dtios_mqtt.sparkplug.topics import Topic
-from dtios_mqtt.sparkplug.values import said, wire
+from dtios_mqtt.sparkplug.values import check_fit, said, wire
 
 __all__ = ["Commanding", "ask_for_birth"]
 
 _OFFLINE: Final = status_code("BadNotConnected")
 _UNKNOWN: Final = status_code("BadNodeIdUnknown")
+_NOT_WRITABLE: Final = status_code("BadNotWritable")
 
 
 def ask_for_birth(client: MqttClient, group: str, node: str) -> None:
@@ -74,8 +76,11 @@ class Commanding:
         metric = _command(part, name, write)
         if metric is None:
             return _UNKNOWN
+        if is_read_only(part.metrics.get(name.partition("#")[0])):
+            return _NOT_WRITABLE
         awaited = _Awaited(_said(metric, write.value))
         try:
+            check_fit(*_leaf(metric))
             payload = encode(Payload(metric.timestamp, None, [metric]))
         except (ValueError, TypeError, OverflowError) as error:
             raise RefusedError(f"the value does not fit ({error})", where=write.address) from error
@@ -127,12 +132,17 @@ def _member(whole: Metric, member: str) -> Metric | None:
     return whole
 
 
-def _said(metric: Metric, value: Any) -> Any:
+def _leaf(metric: Metric) -> tuple[Any, int]:
+    """Value and data type of what is commanded: in a template that of its one member."""
     leaf = metric
-    while hasattr(leaf.value, "metrics"):
+    while isinstance(leaf.value, Template):
         leaf = leaf.value.metrics[0]
+    return leaf.value, leaf.datatype
+
+
+def _said(metric: Metric, value: Any) -> Any:
     try:
-        return said(value, leaf.datatype)
+        return said(value, _leaf(metric)[1])
     except OverflowError:
         return value  # encoding says what is wrong
 

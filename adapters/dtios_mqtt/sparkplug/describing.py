@@ -14,7 +14,7 @@ from dtios_mqtt.sparkplug.edge import PROPERTIES, EdgeNode
 from dtios_mqtt.sparkplug.mark import MARK
 from dtios_mqtt.sparkplug.metric import DataSet, Metric, Template
 
-__all__ = ["NAMESPACE", "edge_node", "points_of", "value_type"]
+__all__ = ["NAMESPACE", "edge_node", "is_read_only", "points_of", "value_type"]
 
 NAMESPACE: Final = "urn:dtios:mqtt:sparkplug"
 _INTERNAL: Final = frozenset({"bdSeq", "Node Control/Rebirth", "Device Control/Rebirth", MARK})
@@ -76,7 +76,7 @@ def _variable(metric: Metric, name: str, address: str) -> Node:
         NodeKind.VARIABLE,
         _types("Metric"),
         value_type(metric),
-        Access.READ if _is_read_only(properties) else Access.READ_WRITE,
+        Access.READ if is_read_only(metric) else Access.READ_WRITE,
         _unit(properties),
         _range(properties),
         metric.value if metric.name.startswith(PROPERTIES) else None,
@@ -97,8 +97,9 @@ def value_type(metric: Metric) -> ValueType:
     return ValueType(BUILTINS.get(metric.datatype, BuiltinType.Variant))
 
 
-def _is_read_only(properties: Mapping[str, Any]) -> bool:
-    return any(properties.get(key) is True for key in ("readOnly", "ReadOnly"))
+def is_read_only(metric: Metric | None) -> bool:
+    """By the property of common practice in its birth."""
+    return metric is not None and any(metric.properties.get(key) is True for key in ("readOnly", "ReadOnly"))
 
 
 def _unit(properties: Mapping[str, Any]) -> Unit | None:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from dtios.mapping.facts import BrowseFacts, Node
 from dtios.model.datatypes import BuiltinType
 from dtios.model.event import EventPath
+from dtios.model.status import status_code
 from dtios.model.values import QualifiedName
 from dtios.sdk.adapter import Adapter, Connection
 from dtios.testing.conformance.rule import Need
@@ -77,6 +78,8 @@ class Rig(ABC):
     """The state directory that the adapter is given."""
     resolution: int = 100
     """Of the machine's times, in nanoseconds."""
+    uncertain: int = status_code("UncertainInitialValue")
+    """The Uncertain status that the machine can have (Need.UNCERTAIN)."""
     lacks: Mapping[Need, str] = {}
     """What this machine or protocol has not, and why: a sentence."""
     absent: Mapping[str, str] = {}

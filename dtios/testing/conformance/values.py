@@ -11,7 +11,6 @@ from dtios.testing.conformance.rule import Need, allow, check
 
 __all__ = ["Values", "same"]
 
-UNCERTAIN: Final = status_code("UncertainInitialValue")
 BAD: Final = status_code("BadSensorFailure")
 NOWHERE: Final = "nsu=urn:dtios:nowhere;s=Nothing"
 
@@ -68,10 +67,10 @@ class Values(Suite):
     @check("VAL-6", "an Uncertain reading keeps its value and its status", Level.SILVER, Need.UNCERTAIN)
     async def test_uncertain_keeps_its_value(self) -> None:
         async with self.session() as (rig, probe):
-            await rig.set("Double", 1.5, status=UNCERTAIN)
+            await rig.set("Double", 1.5, status=rig.uncertain)
             reading = await probe.read("Double")
-            found = reading.value, status_name(reading.status)
-            assert found == (1.5, status_name(UNCERTAIN)), f"1.5, UncertainInitialValue was read as {found}"
+            wanted, found = (1.5, status_name(rig.uncertain)), (reading.value, status_name(reading.status))
+            assert found == wanted, f"{wanted} was read as {found}"
 
     @check("VAL-7", "every type and status comes by subscription as it is read", Level.SILVER)
     async def test_types_by_subscription(self) -> None:
