@@ -46,6 +46,8 @@ def _variables() -> dict[str, Variable]:
 class SparkplugRig(Rig):
     wrong_url = "mqtt://127.0.0.1:0"
     resolution = 1_000_000
+    profiles = (Path(__file__).parent / "profile.yaml",)
+    skill = ("Set", {"value": 7}, "Int32")
     uncertain = status_code("UncertainLastUsableValue")
     found_within = 3.0
     lacks = {  # noqa: RUF012  # a default, replaced whole

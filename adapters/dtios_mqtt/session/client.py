@@ -90,7 +90,7 @@ class MqttClient:
         self._clean = clean
         self._expiry = expiry
         self._timeout = timeout
-        self._keep_alive = max(1, round(keep_alive))
+        self._keep_alive = keep_alive
         self._largest = largest
         self._loop = asyncio.get_running_loop()
         self.lost: asyncio.Future[Exception] = self._loop.create_future()
@@ -185,17 +185,37 @@ class MqttClient:
         self._paho.connect(
             self._address.host,
             self._address.port,
-            self._keep_alive,
+            max(1, round(self._keep_alive)),
             clean_start=self._clean if five else paho.MQTT_CLEAN_START_FIRST_ONLY,
             properties=properties,
         )
 
     async def serve(self) -> None:
-        """Keep-alives, until the session is lost: then raises LostError. Run it in a task of the connection's."""
+        """Keep-alives, until the session is lost: then raises LostError. Run it in a task of the connection's.
+
+        The broker is asked twice in the keep-alive time. paho would ask once and wait as long again; and it would take its own
+        silence for the broker's while nothing is read because nobody takes what came.
+        """
+        silent = since_ping = 0.0
+        turn, read, last = self._keep_alive / 8, -1, self._loop.time()
         while not self.lost.done():
-            self._after(self._paho.loop_misc())
-            await asyncio.wait([self.lost], timeout=min(1.0, self._keep_alive / 4))
+            await asyncio.wait([self.lost], timeout=turn)
+            now = self._loop.time()
+            passed = min(now - last, 2 * turn)  # a loop that was busy has not listened either
+            silent, since_ping, last = silent + passed, since_ping + passed, now
+            if self.last_read != read or not self._reading:
+                silent, read = 0.0, self.last_read
+            if silent >= self._keep_alive:
+                self._end(LostError(f"nothing was heard of the broker for {self._keep_alive:g} s"))
+            elif since_ping >= self._keep_alive / 2:
+                since_ping = 0.0
+                self._ping()
         raise self.lost.result()
+
+    def _ping(self) -> None:
+        if not self.lost.done() and self._paho.is_connected():
+            self._after(self._paho._send_pingreq())
+            self._flush()
 
     async def close(self, patience: float = 0.2) -> None:
         """Say goodbye (the broker then keeps the will to itself), and leave nothing."""

@@ -56,7 +56,8 @@ async def _hosted(rig: Rig) -> AsyncIterator[Client]:
     from dtios.runtime.registry import Registry
     from dtios.runtime.state import StateDirectory
 
-    config = RuntimeConfig(machines={"machine": MachineSettings(endpoint=rig.url, settings=rig.settings)})
+    machine = MachineSettings(endpoint=rig.url, settings=rig.settings)
+    config = RuntimeConfig(profiles=list(rig.profiles), machines={"machine": machine})
     registry = Registry(adapters=[rig.adapter], installed=False)
     with TemporaryDirectory(prefix="dtios-") as folder:
         async with Runtime(config, StateDirectory(Path(folder)), registry) as runtime, anyio.create_task_group() as tasks:

@@ -93,6 +93,8 @@ class Rig(ABC):
     """Its field, which holds the number."""
     secured: dict[str, Any] = {}  # noqa: RUF012
     """Settings that a session with a password needs besides, as those of encryption (Need.CREDENTIALS)."""
+    profiles: tuple[Path, ...] = ()
+    """Files of profiles that its skill needs (Need.SKILL)."""
     skill: tuple[str, dict[str, Any], str] = ("", {}, "")
     """A skill, parameters to start it with, and the name by which `writes` counts its starts (Need.SKILL)."""
 

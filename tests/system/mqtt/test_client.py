@@ -61,6 +61,34 @@ async def test_who_takes_nothing_is_sent_nothing_more(kind: type[BrokerProcess],
             assert len(here._queue) <= 2_000 + 256
 
 
+async def test_who_takes_nothing_for_long_is_still_connected(tmp_path: Path) -> None:
+    """What it does not read are the broker's answers, too: their absence is no silence."""
+    async with (
+        running_broker(Mosquitto(tmp_path)) as broker,
+        session(broker, keep_alive=1.0) as here,
+        session(broker, "two") as there,
+    ):
+        await here.subscribe([("a", 0)])
+        for number in range(5_000):
+            there.hand_over(Outgoing("a", b"%d" % number + b"." * 1_000))
+            if number % 100 == 0:
+                await anyio.lowlevel.checkpoint()
+        await anyio.sleep(3.5)
+        with anyio.fail_after(20):
+            assert [int((await here.next()).payload.rstrip(b".")) for _ in range(2_000)] == list(range(2_000))
+        assert not here.lost.done()
+
+
+async def test_a_silent_broker_is_noticed_within_the_keep_alive_time(tmp_path: Path) -> None:
+    async with running_broker(IotCore(tmp_path)) as broker, session(broker, keep_alive=1.0) as here:
+        await anyio.sleep(1.2)
+        assert not here.lost.done()
+        broker.freeze()
+        with anyio.fail_after(1.4):
+            with pytest.raises(LostError, match="nothing was heard of the broker for 1 s"):
+                await here.next()
+
+
 async def test_the_will_is_said_for_who_is_dropped(tmp_path: Path) -> None:
     async with running_broker(Mosquitto(tmp_path)) as broker, session(broker, "two") as there:
         await there.subscribe([("state", 1)])

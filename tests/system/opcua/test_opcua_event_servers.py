@@ -13,7 +13,7 @@ from dtios.model.values import QualifiedName
 from dtios.sdk.adapter import ConditionCommand, EventFields
 from dtios.testing.conformance import Probe
 from dtios_opcua import adapter
-from tests.conformance.opcua_alarms import EVENT, Alarms
+from dtios_opcua_rig.alarms import EVENT, Alarms
 
 OWN = "urn:dtios:events"
 NUMBER = (QualifiedName(OWN, "Number"),)
