@@ -1,15 +1,16 @@
 """What a connection to a broker can be told, and what its URL says."""
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, Protocol, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
 from dtios.sdk.adapter import ConnectionSettings
 from dtios.sdk.errors import ConfigurationError
+from dtios.sdk.secrets import Secret
 
-__all__ = ["Address", "MqttSettings", "parse_url"]
+__all__ = ["Access", "Address", "MqttSettings", "parse_url"]
 
 _PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
 _MEND = "a broker's URL looks like mqtt://192.168.0.10:1883, mqtts://..., ws://.../mqtt or wss://.../mqtt"
@@ -45,6 +46,27 @@ class MqttSettings(ConnectionSettings):
         if any(not one or one.startswith("/") or one.endswith("/") or set(one) & set("+#") for one in value):
             raise ValueError("give names of topic levels, without + and #")
         return value
+
+
+class Access(Protocol):
+    """What a session needs of whatever settings it is given."""
+
+    @property
+    def version(self) -> Literal["auto", "3.1.1", "5"]: ...
+    @property
+    def user(self) -> str | None: ...
+    @property
+    def password(self) -> Secret | None: ...
+    @property
+    def ca(self) -> Path | None: ...
+    @property
+    def certificate(self) -> Path | None: ...
+    @property
+    def key(self) -> Path | None: ...
+    @property
+    def timeout(self) -> float: ...
+    @property
+    def keep_alive(self) -> float: ...
 
 
 class Address:

@@ -12,10 +12,10 @@ from dtios_mqtt.errors import LostError
 from dtios_mqtt.session.client import MqttClient
 from dtios_mqtt.session.messages import Will
 from dtios_mqtt.session.security import tls_context
-from dtios_mqtt.settings import Address, MqttSettings
+from dtios_mqtt.settings import Access, Address, MqttSettings
 from dtios_mqtt.speakers.speaker import Speaker
 
-__all__ = ["Role", "open_client", "roles"]
+__all__ = ["Role", "open_client", "open_session", "roles"]
 
 _KEPT = 3600
 """Seconds that a broker keeps a persistent session (MQTT 5)."""
@@ -45,22 +45,29 @@ def _new_id() -> str:
 
 
 async def open_client(address: Address, settings: MqttSettings, home: Path, role: Role) -> MqttClient:
+    """The session of a role. Raises the DtiosError tree."""
+    return await open_session(address, settings, role.client_id, clean=role.clean, will=role.will)
+
+
+async def open_session(
+    address: Address, access: Access, client_id: str, *, clean: bool = True, will: Will | None = None
+) -> MqttClient:
     """MQTT 5, and 3.1.1 where the broker knows no other (or as the settings say). Raises the DtiosError tree."""
-    context = await anyio.to_thread.run_sync(tls_context, settings) if address.tls else None
-    versions = {"auto": (5, 4), "5": (5,), "3.1.1": (4,)}[settings.version]
+    context = await anyio.to_thread.run_sync(tls_context, access) if address.tls else None
+    versions = {"auto": (5, 4), "5": (5,), "3.1.1": (4,)}[access.version]
     for version in versions:
         client = MqttClient(
             address,
             version=version,
-            client_id=role.client_id,
-            clean=role.clean,
-            expiry=0 if role.clean else _KEPT,
-            user=settings.user,
-            password=None if settings.password is None else settings.password.resolve(),
+            client_id=client_id,
+            clean=clean,
+            expiry=0 if clean else _KEPT,
+            user=access.user,
+            password=None if access.password is None else access.password.resolve(),
             tls=context,
-            will=role.will,
-            keep_alive=settings.keep_alive,
-            timeout=settings.timeout,
+            will=will,
+            keep_alive=access.keep_alive,
+            timeout=access.timeout,
         )
         try:
             await client.open()

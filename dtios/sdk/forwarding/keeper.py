@@ -181,15 +181,19 @@ class Keeper:
         while True:
             await self._asked.wait()
             self._asked = anyio.Event()
-            while (page := self._page) is not None and self._may_read(page):
-                await self._read_some(page)
+            while self._page_to_fill() is not None:
+                await self._read_some()
 
-    def _may_read(self, page: deque[Parcel]) -> bool:
+    def _page_to_fill(self) -> deque[Parcel] | None:
+        page = self._page
         settled = not self._unsettled and not self._look_for_old
-        return settled and len(page) <= AHEAD // 2 and self._cursor < self.shelf.last
+        wanted = page is not None and settled and len(page) <= AHEAD // 2 and self._cursor < self.shelf.last
+        return page if wanted else None
 
-    async def _read_some(self, page: deque[Parcel]) -> None:
+    async def _read_some(self) -> None:
         async with self._access:
+            if (page := self._page_to_fill()) is None:  # the uplink has changed while this waited
+                return
             session, live, done = self._session, frozenset(self._live), frozenset(self._done)
             try:
                 found, reached = await self._run(

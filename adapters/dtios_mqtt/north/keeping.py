@@ -1,0 +1,81 @@
+"""A session with the broker above, kept for as long as a publisher runs: opened, served, lost, opened again."""
+
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import anyio
+
+from dtios.model.errors import ConfigurationError, DtiosError
+from dtios.sdk import Context
+from dtios_mqtt.errors import LostError
+from dtios_mqtt.north.broker import BrokerConfig
+from dtios_mqtt.session.client import MqttClient
+from dtios_mqtt.session.messages import Will
+from dtios_mqtt.session.opening import open_session
+from dtios_mqtt.settings import Address
+
+__all__ = ["keep_session"]
+
+FIRST: Final = 0.5
+LONGEST: Final = 10.0
+"""Seconds between two attempts: doubled from the first on."""
+
+
+async def keep_session(
+    ctx: Context[Any],
+    broker: BrokerConfig,
+    will: Callable[[], Will | None],
+    work: Callable[[MqttClient], Awaitable[None]],
+) -> None:
+    """Until cancelled. `work` is run with each session, beside its keep-alives, and cancelled when the session is lost; what it
+    raises but LostError comes out. `will` is asked before each attempt. When it is cancelled itself (the publisher ends), it may
+    still say something in a shielded `finally`: the session is closed after, and the broker keeps the will to itself.
+
+    The log says the loss once, and the return once. Raises ConfigurationError for what will not get better by itself.
+    """
+    address = Address(broker.url)
+    client_id = broker.client_id or f"dtios-{uuid.uuid4().hex[:12]}"
+    wait, said = FIRST, ""
+    while True:
+        try:
+            client = await open_session(address, broker, client_id, will=will())
+        except ConfigurationError:
+            raise
+        except DtiosError as error:
+            if str(error) != said:
+                ctx.log.warning("the broker is not reached", url=broker.url, why=str(error))
+            said = str(error)
+            await ctx.sleep(wait)
+            wait = min(2 * wait, LONGEST)
+            continue
+        ctx.log.info("the broker is reached", url=broker.url)
+        wait, said = FIRST, ""
+        why = await _serve(client, work)
+        ctx.log.warning("the broker is lost", url=broker.url, why=why)
+        await ctx.sleep(wait)
+
+
+async def _serve(client: MqttClient, work: Callable[[MqttClient], Awaitable[None]]) -> str:
+    """Why the session ended. Cancelled: after `work` has had its last word."""
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(client.serve, name="north: session")
+            await work(client)
+            tasks.cancel_scope.cancel()
+    except BaseExceptionGroup as group:
+        lost, others = group.split(LostError)
+        if others is not None or lost is None:
+            raise
+        return str(_first(lost))
+    finally:
+        with anyio.CancelScope(shield=True):
+            await client.close()
+    return "its work is done"
+
+
+def _first(group: BaseExceptionGroup[LostError]) -> BaseException:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
