@@ -97,6 +97,8 @@ class Crew:
 def report(name: str, error: BaseException) -> AppFailed:
     """What a person reads about an app's end: the handler, the line, and the traceback for the log."""
     text = "".join(traceback.format_exception(error))
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:  # what raised it ran in a task of the app's own
+        error = error.exceptions[0]
     if isinstance(error, DtiosError):
         where = f"{name}: {error.where}" if error.where else name
         return AppFailed(error.kind, error.message, where, error.mend, text)

@@ -18,7 +18,7 @@ from dtios_mqtt.settings import Address
 __all__ = ["keep_session"]
 
 FIRST: Final = 0.5
-LONGEST: Final = 10.0
+LONGEST: Final = 5.0
 """Seconds between two attempts: doubled from the first on."""
 
 
@@ -50,13 +50,16 @@ async def keep_session(
             wait = min(2 * wait, LONGEST)
             continue
         ctx.log.info("the broker is reached", url=broker.url)
-        wait, said = FIRST, ""
-        why = await _serve(client, work)
-        ctx.log.warning("the broker is lost", url=broker.url, why=why)
+        said = ""
+        lost = await _serve(client, work)
+        ctx.log.warning("the broker is lost", url=broker.url, why=str(lost))
+        if lost.refused is None:  # one that refuses what is sent will go on to do so
+            wait = FIRST
         await ctx.sleep(wait)
+        wait = min(2 * wait, LONGEST)
 
 
-async def _serve(client: MqttClient, work: Callable[[MqttClient], Awaitable[None]]) -> str:
+async def _serve(client: MqttClient, work: Callable[[MqttClient], Awaitable[None]]) -> LostError:
     """Why the session ended. Cancelled: after `work` has had its last word."""
     try:
         async with anyio.create_task_group() as tasks:
@@ -64,17 +67,18 @@ async def _serve(client: MqttClient, work: Callable[[MqttClient], Awaitable[None
             await work(client)
             tasks.cancel_scope.cancel()
     except BaseExceptionGroup as group:
-        lost, others = group.split(LostError)
-        if others is not None or lost is None:
-            raise
-        return str(_first(lost))
+        _, others = group.split(LostError)
+        first = _first(group if others is None else others)
+        if not isinstance(first, LostError):
+            raise first from None
+        return first
     finally:
         with anyio.CancelScope(shield=True):
             await client.close()
-    return "its work is done"
+    return LostError("its work is done")
 
 
-def _first(group: BaseExceptionGroup[LostError]) -> BaseException:
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]

@@ -211,10 +211,14 @@ def rooted(config: RuntimeConfig, folder: Path) -> RuntimeConfig:
         name: m.model_copy(update={"profiles": [absolute(p) for p in m.profiles], "settings": with_folder(m.settings, folder)})
         for name, m in config.machines.items()
     }
+    publishers = {
+        name: one.model_copy(update={"config": with_folder(one.config, folder)}) for name, one in config.publishers.items()
+    }
     return config.model_copy(
         update={
             "state": None if config.state is None else absolute(config.state),
             "profiles": [absolute(p) for p in config.profiles],
             "machines": machines,
+            "publishers": publishers,
         }
     )
