@@ -22,7 +22,7 @@ class ServerProcess:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "dtios_opcua_rig.server", str(self.port), str(self.folder)]
+        command = [sys.executable, "-W", "ignore", "-m", "dtios_opcua_rig.server", str(self.port), str(self.folder)]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert self.process.stdout is not None
         assert int(self.process.stdout.readline()) == self.port

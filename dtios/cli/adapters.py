@@ -1,16 +1,20 @@
 """`dtios adapters`: which protocols are understood here."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from dtios.cli.group import LazyGroup
 from dtios.cli.options import json_option
 
+if TYPE_CHECKING:
+    from dtios.sdk.grade import Grade
+
 __all__ = ["command", "output_schemas"]
 
 
 def output_schemas() -> dict[str, dict[str, Any]]:
+    from dtios.cli import grade
     from dtios.cli.forms import TEXT, TEXT_OR_NULL, array, line_schema, record
 
     line = record(
@@ -19,17 +23,26 @@ def output_schemas() -> dict[str, dict[str, Any]]:
             "distribution": TEXT, "problem": TEXT_OR_NULL,
         }
     )  # fmt: skip
-    return {"adapters list": line_schema("adapters list", line)}
+    return {"adapters list": line_schema("adapters list", line), "adapters grade": grade.output_schema()}
 
 
-@click.group("adapters", cls=LazyGroup)
+_GRADE = ("dtios.cli.grade", "Grade an adapter by the conformance suite.")
+
+
+@click.group("adapters", cls=LazyGroup, commands_by_name={"grade": _GRADE})
 def command() -> None:
-    """The installed adapters.
+    """The installed adapters, and what they are worth.
 
     \b
-    Example:
+    Examples:
       dtios adapters list
+      dtios adapters grade opcua
     """
+
+
+def _grade(grade: "Grade | None") -> str | None:
+    """None where it was computed for other sources than those that are installed."""
+    return None if grade is None or grade.stale or grade.level is None else grade.level.value
 
 
 @command.command("list")
@@ -45,6 +58,7 @@ def list_adapters(as_json: bool) -> int:
     from dtios.cli.running import quiet_logging, run_async
     from dtios.model.errors import ConfigurationError
     from dtios.runtime.registry import Registry
+    from dtios.sdk.grade import read_grade
 
     quiet_logging()
 
@@ -57,7 +71,7 @@ def list_adapters(as_json: bool) -> int:
             }  # fmt: skip
             try:
                 adapter = plugin.load()
-                form |= {"schemes": list(adapter.schemes), "summary": adapter.summary, "grade": adapter.grade}
+                form |= {"schemes": list(adapter.schemes), "summary": adapter.summary, "grade": _grade(read_grade(adapter))}
             except ConfigurationError as error:
                 form["problem"] = error.message
             forms.append(form)

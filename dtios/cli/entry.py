@@ -37,7 +37,7 @@ COMMANDS: Final = {
     "results": ("dtios.cli.results", "Follow the results of a machine."),
     "app": ("dtios.cli.app", "Make, list and test apps; answer their questions."),
     "trust": ("dtios.cli.trust", "Say which certificates are trusted; export our own."),
-    "adapters": ("dtios.cli.adapters", "List the installed adapters."),
+    "adapters": ("dtios.cli.adapters", "List and grade the installed adapters."),
     "schema": ("dtios.cli.schema", "Print the JSON Schema of a command's output."),
 }
 """name -> (module, one line of help). A module's command is its attribute `command`."""

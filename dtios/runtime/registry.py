@@ -1,4 +1,5 @@
-"""Which plug-ins are installed: the entry-point groups `dtios.adapters`, `dtios.apps`, `dtios.publishers`, `dtios.simulators`.
+"""Which plug-ins are installed: the entry-point groups `dtios.adapters`, `dtios.apps`, `dtios.publishers`, `dtios.simulators`,
+`dtios.rigs`.
 
 Nothing is imported before it is needed, and a plug-in that is wrong is an error for whoever asks for it, for nobody else.
 
@@ -22,12 +23,13 @@ from dtios.sdk.publisher import Publisher
 
 __all__ = ["GROUPS", "AppPlugin", "Kind", "Plugin", "Registry"]
 
-Kind = Literal["adapter", "app", "publisher", "simulator"]
+Kind = Literal["adapter", "app", "publisher", "simulator", "rig"]
 GROUPS: dict[Kind, str] = {
     "adapter": "dtios.adapters",
     "app": "dtios.apps",
     "publisher": "dtios.publishers",
     "simulator": "dtios.simulators",
+    "rig": "dtios.rigs",
 }
 
 
@@ -187,6 +189,10 @@ class Registry:
 
     def publisher(self, name: str) -> AppPlugin:
         return _app_plugin(self.plugin("publisher", name))
+
+    def rig(self, name: str) -> Any:
+        """What grades the adapter of this name (dtios.testing.conformance.Bench)."""
+        return self.plugin("rig", name).load()
 
     def simulator(self, name: str) -> Any:
         return self.plugin("simulator", name).load()

@@ -302,8 +302,6 @@ class Adapter(ABC):
     live: ClassVar[frozenset[str]] = frozenset()
     """Names of settings that a standing connection takes by `reconfigure`: never those of credentials or security."""
     summary: ClassVar[str] = ""
-    grade: ClassVar[str | None] = None
-    """Computed by the conformance suite; None while nobody has graded it."""
 
     @abstractmethod
     def connect(self, url: str, settings: ConnectionSettings, home: Path) -> Connection:

@@ -69,11 +69,12 @@ class _Pair:
 
 
 class FaultProxy:
-    """Between clients and 127.0.0.1:`target`. Its port stays the same, also while it refuses connections."""
+    """Between clients and `host`:`target`. Its port of 127.0.0.1 stays the same, also while it refuses connections."""
 
-    def __init__(self, target: int, greet: Greet | None = None) -> None:
+    def __init__(self, target: int, greet: Greet | None = None, *, host: str = "127.0.0.1") -> None:
         """`greet` reads the beginning of what a client says and returns it, to be passed on; None: it turned the client away."""
         self.target = target
+        self.host = host
         self._greet = greet
         self.port = 0
         self.log: list[Injected] = []
@@ -140,7 +141,7 @@ class FaultProxy:
         if first is None:
             return
         try:
-            pair.readers["down"], pair.writers["up"] = await asyncio.open_connection("127.0.0.1", self.target, limit=_MOST)
+            pair.readers["down"], pair.writers["up"] = await asyncio.open_connection(self.host, self.target, limit=_MOST)
         except OSError:
             return  # as if it had been refused, a moment later
         pair.writers["up"].write(first)

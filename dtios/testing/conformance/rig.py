@@ -14,10 +14,10 @@ from dtios.model.event import EventPath
 from dtios.model.status import status_code
 from dtios.model.values import QualifiedName
 from dtios.sdk.adapter import Adapter, Connection
-from dtios.testing.conformance.rule import Need
+from dtios.testing.conformance.rule import Need, NotApplicable
 from dtios.testing.proxy import Direction, FaultProxy
 
-__all__ = ["SAMPLES", "Bench", "Line", "Rig"]
+__all__ = ["SAMPLES", "Bench", "Line", "Rig", "proxied"]
 
 B = BuiltinType
 SAMPLES: Final[dict[str, tuple[BuiltinType, int, tuple[Any, ...]]]] = {
@@ -170,7 +170,7 @@ class Rig(ABC):
     def line(self) -> AbstractAsyncContextManager[tuple[str, Line]]:
         """NETWORK. (URL, a network that can be broken) for connections through it. Written for a machine on a TCP port of
         127.0.0.1 that is the port of `url`."""
-        return _proxied(self.url)
+        return proxied(self.url)
 
     # --- what suits most protocols ---------------------------------------------------------------------------------------------
 
@@ -188,10 +188,12 @@ class Rig(ABC):
 
 
 @asynccontextmanager
-async def _proxied(url: str) -> AsyncIterator[tuple[str, Line]]:
+async def proxied(url: str) -> AsyncIterator[tuple[str, Line]]:
+    """(URL of a proxy before this one, the proxy)."""
     parts = urlsplit(url)
-    assert parts.port is not None, f"{url} has no port: the rig must write `line` itself"
-    async with FaultProxy(parts.port) as proxy:
+    if parts.port is None or parts.hostname is None:
+        raise NotApplicable(f"{url} names no port that a proxy could stand before")
+    async with FaultProxy(parts.port, parts.hostname) as proxy:
         try:
             yield parts._replace(netloc=f"127.0.0.1:{proxy.port}").geturl(), proxy
         finally:
