@@ -91,7 +91,7 @@ def command(
         with _said(as_json, len(rules) or len(known)) as tell:
             async with _benched(registry, adapter, rig) if endpoint is None else _live(adapter, wanted) as make:
                 await _run(make, rules, suite, results, tell)
-        form = form_of(adapter, results, endpoint, limited=bool(rules) or endpoint is not None)
+        form = form_of(adapter, results, endpoint, bool(rules) or endpoint is not None, _version(registry, name))
         return await _end(form, results, at_least, output, as_json)
 
     return run_async(main)
@@ -193,6 +193,14 @@ def _write(output: Path, form: dict[str, Any], results: "list[Result]") -> None:
     except OSError as error:
         reason = f"it cannot be written: {error.strerror}"
         raise ConfigurationError(reason, where=str(output), mend="take another --output") from error
+
+
+def _version(registry: "Registry", name: str) -> str | None:
+    """Of the distribution that the adapter comes from."""
+    from importlib.metadata import version
+
+    distribution = registry.plugin("adapter", name).distribution
+    return version(distribution) if distribution else None
 
 
 def _text(form: dict[str, Any], results: "list[Result]") -> str:

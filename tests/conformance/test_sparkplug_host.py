@@ -33,7 +33,7 @@ async def host(tmp_path: Path, **settings: Any) -> AsyncIterator[tuple[Listening
     """A host application connected to a broker that keeps all bytes."""
     async with listening_broker() as broker:
         made = MqttSettings(**{"host_id": "us", "timeout": 1.0, "listen": 0.0, **settings})
-        probe = Probe(None, adapter.connect(f"mqtt://127.0.0.1:{broker.port}", made, tmp_path))
+        probe = Probe(adapter.connect(f"mqtt://127.0.0.1:{broker.port}", made, tmp_path))
         async with anyio.create_task_group() as tasks:
             await tasks.start(probe.run)
             assert probe.error is None

@@ -12,6 +12,8 @@ from dtios.cli.schema import schemas
 from dtios.mapping.profiles.profile import Profile
 from dtios.model.gap import GapCause
 from dtios.runtime.configuration.config import RuntimeConfig
+from tests.docs.grade_rules import PAGE as PAGE_OF_GRADES
+from tests.docs.grade_rules import with_tables
 from tests.docs.help_texts import PAGE, help_texts
 from tests.docs.markdown import ROOT, blocks
 
@@ -63,3 +65,8 @@ def _classes(annotation: Any) -> Iterator[type[BaseModel]]:
 def test_every_cause_of_a_gap() -> None:
     text = (REFERENCE / "wire-forms.md").read_text("utf-8")
     assert [cause for cause in GapCause if f"`{cause.value}`" not in text] == []
+
+
+def test_every_rule_of_a_grade() -> None:
+    text = PAGE_OF_GRADES.read_text("utf-8")
+    assert text == with_tables(text), "python -m tests.docs.grade_rules writes them again"

@@ -128,7 +128,7 @@ async def test_shelving_is_seen_at_the_server(tmp_path: Path) -> None:
 @asynccontextmanager
 async def beside(endpoint: str) -> AsyncIterator[Probe]:
     """Another client of the server."""
-    probe = Probe(None, adapter.connect(endpoint, adapter.settings(), Path("/nonexistent")))
+    probe = Probe(adapter.connect(endpoint, adapter.settings(), Path("/nonexistent")))
     async with anyio.create_task_group() as tasks:
         await tasks.start(probe.run)
         yield probe

@@ -71,7 +71,7 @@ class Connecting(Suite):
     @check("CON-5", "one connection object serves one session after the other", Level.BRONZE)
     async def test_run_again(self) -> None:
         async with self.rigged() as rig:
-            probe = Probe(rig, rig.connect())
+            probe = Probe(rig.connect(), rig)
             for number in range(3):
                 await rig.set("Counter", number)
                 async with standing(probe):

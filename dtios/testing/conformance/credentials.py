@@ -29,7 +29,7 @@ class Identifying(Suite):
     async def test_replaced_password(self) -> None:
         async with self.rigged() as rig:
             await rig.require(USER, "the-old-one")
-            probe = Probe(rig, rig.connect(**_signed_in(rig, "the-old-one")))
+            probe = Probe(rig.connect(**_signed_in(rig, "the-old-one")), rig)
             async with standing(probe):
                 await rig.require(USER, "the-new-one")
                 await rig.cut()

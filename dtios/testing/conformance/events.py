@@ -1,7 +1,6 @@
 """Rules EVT: events and conditions, where a machine tells them."""
 
 from collections.abc import Callable
-from typing import Final
 
 import anyio
 
@@ -17,9 +16,6 @@ from dtios.testing.conformance.rig import Rig
 from dtios.testing.conformance.rule import Need, allow, check, raises
 
 __all__ = ["Telling"]
-
-WITHIN: Final = 10.0
-"""Seconds until something that happened must have been told."""
 
 
 class Telling(Suite):
@@ -121,7 +117,8 @@ async def _alarmed(rig: Rig, probe: Probe) -> Condition:
 
 
 async def _until(probe: Probe, so: Callable[[], bool], what: str) -> None:
-    with anyio.move_on_after(WITHIN):
+    within = 2 * probe.sink.patience
+    with anyio.move_on_after(within):
         while not so():
             await probe.sink.change()
-    assert so(), f"{what} was not told within {WITHIN:g} s"
+    assert so(), f"{what} was not told within {within:g} s"

@@ -29,7 +29,7 @@ class Failing(Suite):
     @check("FLT-1", "a machine that was switched off and on is reached again, its points at the same addresses", Level.SILVER)
     async def test_restart(self) -> None:
         async with self.rigged() as rig:
-            probe = Probe(rig, rig.connect(**QUICK))
+            probe = Probe(rig.connect(**QUICK), rig)
             async with standing(probe):
                 before = outline(await probe.connection.browse())
                 await _delivers(rig, probe, 1)
@@ -45,7 +45,7 @@ class Failing(Suite):
     @check("FLT-2", "a network that swallows everything is noticed within the keep-alive time", Level.GOLD, Need.NETWORK)
     async def test_black_hole(self) -> None:
         async with self.rigged() as rig, rig.line() as (url, line):
-            probe = Probe(rig, rig.connect(url, **QUICK))
+            probe = Probe(rig.connect(url, **QUICK), rig)
             async with standing(probe):
                 await _delivers(rig, probe, 1)
                 line.black_hole()
@@ -57,7 +57,7 @@ class Failing(Suite):
     @check("FLT-3", "a connection that is dead from the machine's side is noticed", Level.GOLD, Need.NETWORK)
     async def test_dead_from_the_machine(self) -> None:
         async with self.rigged() as rig, rig.line() as (url, line):
-            probe = Probe(rig, rig.connect(url, **QUICK))
+            probe = Probe(rig.connect(url, **QUICK), rig)
             async with standing(probe):
                 await _delivers(rig, probe, 1)
                 line.half_open(DOWN)
@@ -69,7 +69,7 @@ class Failing(Suite):
     @check("FLT-4", "a connection that is dead towards the machine is noticed", Level.GOLD, Need.NETWORK)
     async def test_dead_to_the_machine(self) -> None:
         async with self.rigged() as rig, rig.line() as (url, line):
-            probe = Probe(rig, rig.connect(url, **QUICK))
+            probe = Probe(rig.connect(url, **QUICK), rig)
             async with standing(probe):
                 await _delivers(rig, probe, 1)
                 line.half_open(UP)
@@ -86,7 +86,7 @@ class Failing(Suite):
             assert await probe.sink.until(1, 0), "the present value was not delivered"
             line.slow(BOTH, delay=0.15)
             await rig.count(1, 200)
-            assert await probe.sink.until(1, 200, within=10), "the last value was not delivered"
+            assert await probe.sink.until(1, 200, times=2), "the last value was not delivered"
             await line.heal()
             assert probe.error is None, f"the session was ended: {probe.error}"
             counted([reading.value for reading in probe.sink.of(1)], 200)

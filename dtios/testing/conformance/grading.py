@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequenc
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import StrEnum
-from importlib.metadata import packages_distributions, version
 from typing import Any, Final
 from unittest import SkipTest
 
@@ -125,18 +124,13 @@ def result_form(result: Result) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def form_of(adapter: Adapter, results: Sequence[Result], endpoint: str | None, limited: bool) -> dict[str, Any]:
-    """grade.json without its rules. `limited`: not all rules of the suite were tried."""
+def form_of(
+    adapter: Adapter, results: Sequence[Result], endpoint: str | None, limited: bool, version: str | None
+) -> dict[str, Any]:
+    """grade.json without its rules. `limited`: not all rules of the suite were tried; `version` of the adapter's distribution."""
     sources = sources_of(adapter)
     grade = grade_of(results)
     return {
-        "adapter": adapter.name, "version": _version(adapter), "sources": None if sources is None else sources_hash(sources),
+        "adapter": adapter.name, "version": version, "sources": None if sources is None else sources_hash(sources),
         "endpoint": endpoint, "limited": limited, "grade": None if grade is None else grade.value,
     }  # fmt: skip
-
-
-def _version(adapter: Adapter) -> str | None:
-    """Of the distribution that the adapter comes from."""
-    package = type(adapter).__module__.partition(".")[0]
-    names = packages_distributions().get(package, [])
-    return version(names[0]) if names else None

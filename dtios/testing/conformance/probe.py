@@ -13,7 +13,7 @@ from dtios.model.errors import DtiosError
 from dtios.model.values import DataValue
 from dtios.sdk.adapter import Connection, LastCheck, MonitoredPoint, Write
 from dtios.testing.conformance.recorder import Recorder
-from dtios.testing.conformance.rig import Rig
+from dtios.testing.conformance.rig import Rig, node_below
 
 __all__ = ["Probe", "connected", "standing"]
 
@@ -34,10 +34,10 @@ class Probe:
     """A connection under test, with its sink and, once it is lost, its error. `rig` None: for tests that ask for no node by its
     name."""
 
-    def __init__(self, rig: Rig | None, connection: Connection) -> None:
+    def __init__(self, connection: Connection, rig: Rig | None = None) -> None:
         self.connection = connection
-        self._rig = rig
-        self.sink = Recorder()
+        self.rig = rig
+        self.sink = Recorder() if rig is None else Recorder(rig.patience)
         self.error: DtiosError | None = None
         self.ended = anyio.Event()
         self._facts: BrowseFacts | None = None
@@ -55,8 +55,8 @@ class Probe:
 
     async def settle(self) -> None:
         """Until the adapter knows its machine."""
-        if self._rig is not None and self._rig.found_within:
-            await self.known("", self._rig.found_within)
+        if self.rig is not None and self.rig.found_within:
+            await self.known("", self.rig.found_within)
 
     async def node(self, name: str) -> Node:
         """A node below `Conformance`. Raises AssertionError if browsing did not find it."""
@@ -67,8 +67,7 @@ class Probe:
         return found
 
     def _find(self, facts: BrowseFacts, name: str) -> Node | None:
-        assert self._rig is not None, "without a rig nobody knows how nodes are found"
-        return self._rig.find(facts, name)
+        return node_below(facts, name) if self.rig is None else self.rig.find(facts, name)
 
     async def typed(self, name: str) -> tuple[str, ValueType]:
         """Address and type of a variable below `Conformance`."""
@@ -104,7 +103,7 @@ class Probe:
 @asynccontextmanager
 async def connected(rig: Rig, url: str | None = None, **settings: Any) -> AsyncIterator[Probe]:
     """A standing session, at `url` if it is not the rig's own. Raises the error that connecting ended with."""
-    async with standing(Probe(rig, rig.connect(url, **settings))) as probe:
+    async with standing(Probe(rig.connect(url, **settings), rig)) as probe:
         yield probe
 
 

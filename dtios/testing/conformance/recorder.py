@@ -17,7 +17,9 @@ __all__ = ["Recorder"]
 class Recorder:
     """A sink that keeps everything. While `open` is cleared it takes nothing."""
 
-    def __init__(self) -> None:
+    def __init__(self, patience: float = 5.0) -> None:
+        """`patience`: seconds that `until` waits."""
+        self.patience = patience
         self.rows: list[tuple[int, DataValue]] = []
         self.losses: list[Loss] = []
         self.events: list[Event] = []
@@ -83,9 +85,9 @@ class Recorder:
     def of(self, handle: int) -> list[DataValue]:
         return [reading for known, reading in self.rows if known == handle]
 
-    async def until(self, handle: int, value: Any, within: float = 5.0) -> bool:
-        """Whether this value comes in time."""
-        with anyio.move_on_after(within):
+    async def until(self, handle: int, value: Any, times: float = 1.0) -> bool:
+        """Whether this value comes in `times` the patience."""
+        with anyio.move_on_after(self.patience * times):
             while not any(reading.value == value for reading in self.of(handle)):
                 self._changed = anyio.Event()
                 await self._changed.wait()

@@ -17,7 +17,7 @@ from dtios.sdk.adapter import Adapter, Connection
 from dtios.testing.conformance.rule import Need, NotApplicable
 from dtios.testing.proxy import Direction, FaultProxy
 
-__all__ = ["SAMPLES", "Bench", "Line", "Rig", "proxied"]
+__all__ = ["SAMPLES", "Bench", "Line", "Rig", "node_below", "proxied"]
 
 B = BuiltinType
 SAMPLES: Final[dict[str, tuple[BuiltinType, int, tuple[Any, ...]]]] = {
@@ -84,6 +84,8 @@ class Rig(ABC):
     """What this machine or protocol has not, and why: a sentence."""
     absent: Mapping[str, str] = {}
     """Variables of SAMPLES that the protocol cannot have, by name, and why."""
+    patience: float = 5.0
+    """Seconds within which what happened at the machine must have been delivered."""
     found_within: float = 0.0
     """Seconds within which the adapter may still learn of its machine after the session stands; 0: it can be browsed at once."""
 
@@ -181,10 +183,14 @@ class Rig(ABC):
 
     def find(self, facts: BrowseFacts, name: str) -> Node | None:
         """The node of this name below `Conformance`; with an empty name `Conformance` itself, which methods are called on."""
-        for node in facts.root.walk():
-            if node.name.name == "Conformance":
-                return node if not name else next((n for _, n in node.children if n.name.name == name), None)
-        return None
+        return node_below(facts, name)
+
+
+def node_below(facts: BrowseFacts, name: str) -> Node | None:
+    for node in facts.root.walk():
+        if node.name.name == "Conformance":
+            return node if not name else next((n for _, n in node.children if n.name.name == name), None)
+    return None
 
 
 @asynccontextmanager
@@ -193,7 +199,7 @@ async def proxied(url: str) -> AsyncIterator[tuple[str, Line]]:
     parts = urlsplit(url)
     if parts.port is None or parts.hostname is None:
         raise NotApplicable(f"{url} names no port that a proxy could stand before")
-    async with FaultProxy(parts.port, parts.hostname) as proxy:
+    async with FaultProxy(parts.port, host=parts.hostname) as proxy:
         try:
             yield parts._replace(netloc=f"127.0.0.1:{proxy.port}").geturl(), proxy
         finally:

@@ -35,7 +35,7 @@ async def telling(most: int = 0) -> AsyncIterator[tuple[Alarms, Probe]]:
         await server.get_node(MAX_SELECT).write_value(ua.Variant(most, ua.VariantType.UInt32))
     async with server:
         settings = adapter.settings(publishing_interval=0.02)
-        probe = Probe(None, adapter.connect(f"opc.tcp://127.0.0.1:{server.bserver.port}", settings, Path("/nonexistent")))
+        probe = Probe(adapter.connect(f"opc.tcp://127.0.0.1:{server.bserver.port}", settings, Path("/nonexistent")))
         async with anyio.create_task_group() as tasks:
             await tasks.start(probe.run)
             await probe.connection.watch_events([EventFields(QualifiedName(OWN, EVENT), (NUMBER,))])
