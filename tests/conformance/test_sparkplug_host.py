@@ -121,7 +121,6 @@ async def test_who_says_that_we_are_offline_is_corrected(tmp_path: Path) -> None
 async def test_a_host_that_leaves_says_so(tmp_path: Path) -> None:
     async with listening_broker() as broker:
         probe = Probe(
-            None,
             adapter.connect(f"mqtt://127.0.0.1:{broker.port}", MqttSettings(host_id="us", timeout=1.0, listen=0.0), tmp_path),
         )
         async with anyio.create_task_group() as tasks:
