@@ -22,6 +22,7 @@ from dtios_mqtt.complaints import Complaints
 from dtios_mqtt.errors import LostError
 from dtios_mqtt.hearing import Hearing
 from dtios_mqtt.image import ProcessImage
+from dtios_mqtt.missed import Missed
 from dtios_mqtt.session.client import MqttClient
 from dtios_mqtt.session.opening import Role, open_client, roles
 from dtios_mqtt.settings import Address, MqttSettings
@@ -37,6 +38,8 @@ NAMESPACE = "urn:dtios:mqtt"
 _MEND = "is the broker running and the network up?"
 _TICK = 0.25
 _GOODBYE = 0.5
+_MISSED = 30.0
+"""Seconds within which points are subscribed, after which nothing is kept for them any longer."""
 _RUN: Final = token_hex(8)
 """Of this process."""
 _AT_ONCE = 16
@@ -75,6 +78,8 @@ class MqttConnection(Connection):
         try:
             served = [(role, await self._open(role, clients)) for role in roles(self._settings, self._speakers)]
             self._image = image
+            if any(client.session_present for _, client in served):
+                image.missed = Missed()
             async with anyio.create_task_group() as tasks:
                 for role, client in served:
                     tasks.start_soon(client.serve, name=f"mqtt socket {self.address.url}")
@@ -131,9 +136,11 @@ class MqttConnection(Connection):
                 await self._image.flush()
 
     async def _time(self, clients: Sequence[MqttClient], sink: Sink) -> None:
-        heard = -1
+        heard, until = -1, anyio.current_time() + _MISSED
         while True:
             await anyio.sleep(_TICK)
+            if self._image is not None and anyio.current_time() > until:
+                self._image.missed = None
             now = sum(client.last_read for client in clients)
             if now != heard:
                 heard = now

@@ -7,19 +7,20 @@ new session the image begins anew, from births and retained messages.
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+import anyio
+
 from dtios.model.batch import Batch
+from dtios.model.gap import GapCause
 from dtios.model.status import BAD_NODE_ID_UNKNOWN, BAD_WAITING_FOR_INITIAL_DATA, is_bad
 from dtios.model.values import NO_TIME, DataValue
-from dtios.sdk.adapter import MonitoredPoint, Sink
+from dtios.sdk.adapter import Loss, MonitoredPoint, Sink
+from dtios_mqtt.missed import Missed, Reading
 
 __all__ = ["ProcessImage", "Reading"]
 
 _TOGETHER: Final = 20_000_000
 """ns: readings whose times of receipt differ by more are never in one batch, which has one time of receipt."""
 _MOST: Final = 1_000
-
-Reading = tuple[str, object, int, int]
-"""(address, value, status, source time in ns or NO_TIME); a Bad reading has the value None."""
 
 
 class ProcessImage:
@@ -28,6 +29,10 @@ class ProcessImage:
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
+        self._turn = anyio.Lock(fast_acquire=True)
+        """Of the sink, which is given one batch at a time."""
+        self.missed: Missed | None = None
+        """While it is there, what is told of points that nobody has subscribed yet is kept for who does."""
         self._last: dict[str, DataValue] = {}
         self._gone: set[str] = set()
         self._handles: dict[str, list[int]] = {}
@@ -53,14 +58,17 @@ class ProcessImage:
         if not self._held:
             self._held_since = received
         self._held_until = received
-        held, known, last, gone = self._held, self._handles, self._last, self._gone
+        held, known, last, gone, missed = self._held, self._handles, self._last, self._gone, self.missed
         for reading in readings:
             address, value, status, source = reading
             last[address] = DataValue(value, status, None if source == NO_TIME else source, None, received)
             if gone:
                 gone.discard(address)
-            for handle in known.get(address, ()):
+            handles = known.get(address, ())
+            for handle in handles:
                 held.append((handle, reading))
+            if missed is not None and not handles:
+                missed.keep(reading)
         if held and (not hold or len(held) >= _MOST):
             await self.flush()
 
@@ -68,7 +76,11 @@ class ProcessImage:
         """Hand on what is held. To be called before anything is said of these points that is no reading."""
         held, self._held = self._held, []
         if held:
-            await self._sink.deliver(_batch([handle for handle, _ in held], [row for _, row in held], self._held_until))
+            await self._deliver([handle for handle, _ in held], [row for _, row in held], self._held_until)
+
+    async def _deliver(self, handles: list[int], rows: list[Reading], received: int) -> None:
+        async with self._turn:
+            await self._sink.deliver(_batch(handles, rows, received))
 
     async def lose(self, addresses: Iterable[str], status: int, received: int, source: int = NO_TIME) -> None:
         """The machine said goodbye (at `source`, ns, where it says when): these are Bad from now on, not last-known-good."""
@@ -77,10 +89,10 @@ class ProcessImage:
 
     async def subscribe(self, points: Sequence[MonitoredPoint], now: int) -> list[int]:
         """A StatusCode each; what is known comes first, and BadWaitingForInitialData where nothing was said yet: a machine may
-        make itself known at any time."""
+        make itself known at any time. Of a session that the broker had kept, all that was missed comes first."""
+        missed, dropped = ({}, {}) if self.missed is None else self.missed.take(point.address for point in points)
         statuses: list[int] = []
-        handles: list[int] = []
-        rows: list[Reading] = []
+        rows: list[tuple[int, Reading]] = []
         for point in points:
             if point.address in self._gone:
                 statuses.append(BAD_NODE_ID_UNKNOWN)
@@ -88,12 +100,16 @@ class ProcessImage:
             statuses.append(0)
             self._handles.setdefault(point.address, []).append(point.handle)
             self._points[point.handle] = point.address
-            last = self._last.get(point.address) or DataValue(None, BAD_WAITING_FOR_INITIAL_DATA)
-            handles.append(point.handle)
-            rows.append((point.address, last.value, last.status, NO_TIME if last.source_time is None else last.source_time))
-        if handles:
-            await self._sink.deliver(_batch(handles, rows, now))
+            rows += [(point.handle, reading) for reading in missed.get(point.address) or [self._present(point.address)]]
+            if point.address in dropped:
+                self._sink.lost(Loss(GapCause.QUEUE_OVERFLOW, (point.handle,), dropped[point.address]))
+        for at in range(0, len(rows), _MOST):
+            await self._deliver([handle for handle, _ in rows[at : at + _MOST]], [r for _, r in rows[at : at + _MOST]], now)
         return statuses
+
+    def _present(self, address: str) -> Reading:
+        last = self.read(address)
+        return (address, last.value, last.status, NO_TIME if last.source_time is None else last.source_time)
 
     def unsubscribe(self, handles: Iterable[int]) -> None:
         for handle in handles:

@@ -130,6 +130,7 @@ class MqttClient:
         made.on_disconnect = self._on_disconnect
         made.on_message = self._on_message
         made.on_subscribe = self._on_subscribe
+        made.on_unsubscribe = self._on_subscribe  # of the same form
         made.on_publish = self._on_publish
         return made
 
@@ -371,7 +372,14 @@ class MqttClient:
         wanted: Any = list(filters)
         if self._version == MQTTProtocolVersion.MQTTv5:
             wanted = [(one, SubscribeOptions(qos=qos, noLocal=no_local)) for one, qos in filters]
-        code, mid = self._paho.subscribe(wanted)
+        return await self._answer("a subscription", *self._paho.subscribe(wanted))
+
+    async def unsubscribe(self, filters: Sequence[str]) -> None:
+        """Returns when the broker has answered; whether it knew them does not matter. Raises LostError."""
+        if filters:
+            await self._answer("the end of a subscription", *self._paho.unsubscribe(list(filters)))
+
+    async def _answer(self, what: str, code: MQTTErrorCode, mid: int | None) -> list[int]:
         if code != MQTTErrorCode.MQTT_ERR_SUCCESS or mid is None:
             raise LostError("the connection is lost")
         answer: asyncio.Future[list[int]] = self._loop.create_future()
@@ -381,7 +389,7 @@ class MqttClient:
             async with asyncio.timeout(self._timeout):
                 return await answer
         except TimeoutError:
-            raise LostError(f"the broker did not answer a subscription within {self._timeout:g} s") from None
+            raise LostError(f"the broker did not answer {what} within {self._timeout:g} s") from None
         finally:
             self._granted.pop(mid, None)
 

@@ -74,7 +74,7 @@ class TopicSpeaker(Speaker):
 
     async def begin(self, place: Place) -> None:
         await super().begin(place)
-        self._subscribed = {one for one, _ in self.filters}
+        self._subscribed |= {one for one, _ in self.filters}  # the broker may have kept older ones
         for machine in self._machines.values():
             place.image.know(machine.points())
 
@@ -85,13 +85,19 @@ class TopicSpeaker(Speaker):
         super().lost()
 
     async def tick(self) -> None:
-        """Profiles may have changed while the session stands."""
-        more = [one for one in self.filters if one[0] not in self._subscribed] if self._layouts else []
-        if more and self._place is not None:
-            self._subscribed.update(one for one, _ in more)
-            for machine in self._machines.values():
-                self.place.image.know(machine.points())
-            await self.place.client.subscribe(more)
+        """Profiles may have changed while the session stands, or since the last one. New filters come before old ones go, so that
+        nothing is missed between them."""
+        wanted = self.filters
+        more = [one for one in wanted if one[0] not in self._subscribed]
+        gone = self._subscribed - {one for one, _ in wanted}
+        if not (more or gone) or self._place is None:
+            return
+        client = self.place.client
+        self._subscribed = {one for one, _ in wanted}
+        for machine in self._machines.values():
+            self.place.image.know(machine.points())
+        await client.subscribe(more)
+        await client.unsubscribe(sorted(gone))
 
     # --- up ---
 
