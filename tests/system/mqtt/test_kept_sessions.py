@@ -44,7 +44,7 @@ def reached(broker: BrokerProcess, **settings: Any) -> Connection:
 
 @asynccontextmanager
 async def following(connection: Connection) -> AsyncIterator[Probe]:
-    async with standing(Probe(None, connection)) as probe:
+    async with standing(Probe(connection)) as probe:
         await probe.connection.subscribe([MonitoredPoint(1, COUNTER, ValueType(BuiltinType.Int64))])
         yield probe
 
@@ -73,7 +73,7 @@ async def test_what_was_said_meanwhile_comes_after(tmp_path: Path, version: str,
         await broker.stop()
         await broker.start()
         await say(broker, 6, 7)
-        async with standing(Probe(None, connection if same else reached(broker, version=version))) as probe:
+        async with standing(Probe(connection if same else reached(broker, version=version))) as probe:
             await anyio.sleep(0.3)
             await probe.connection.subscribe([MonitoredPoint(1, COUNTER, ValueType(BuiltinType.Int64))])
             assert await probe.sink.until(1, 7)
