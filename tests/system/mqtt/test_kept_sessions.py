@@ -121,4 +121,4 @@ async def heard(broker: BrokerProcess, probe: Probe) -> bool:
     """Whether a number on the new topic is delivered."""
     async with session(broker, "other") as machine:
         await machine.hand_over(Outgoing("counting/m/others", b'{"number": 3}', qos=1))
-    return await probe.sink.until(1, 3, within=0.5)
+    return await probe.sink.until(1, 3, times=0.1)
