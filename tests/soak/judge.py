@@ -1,7 +1,7 @@
 """The verdict: what the recorder was told, held against what the senders wrote down and which faults were injected when."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -27,7 +27,8 @@ Log = Sequence[tuple[int, int]]
 @dataclass(frozen=True, slots=True)
 class Fault:
     """`begin` and `end` in ns UTC. `touched` are the machines whose values it may cost, and `causes` what their Gaps may name.
-    `resent`: machines that may send again after it what was not acknowledged, or the present value with a birth."""
+    `resent`: machines that may send again after it what was not acknowledged, also behind later values, or the present value with
+    a birth."""
 
     kind: str
     begin: int
@@ -43,7 +44,7 @@ class Fault:
 @dataclass(slots=True)
 class Verdict:
     """`objections` is empty when all promises were kept. Counts are of values; `again`: of those delivered, how often one came
-    again where it may (after a Gap, or where the sender sent it again)."""
+    again."""
 
     objections: list[str] = field(default_factory=list)
     sent: int = 0
@@ -115,40 +116,42 @@ class _Signal:
     # --- values ---
 
     def _account(self, stream: Stream, until: int) -> int:
-        """Ascending between Gaps; what is left out lies in the Gaps that stand at that place. The last number accounted for."""
+        """Ascending between Gaps, but for what a sender sends again or late; what is left out lies in the Gaps that stand at that
+        place. The last number accounted for."""
         gaps = iter([*stream.gaps, (len(stream.numbers) + 1, None)])
         place, gap = next(gaps)
         between: list[Gap] = []
         highest = stream.numbers[0] - 1
+        delivered = set(stream.numbers)
         for index, number in enumerate(stream.numbers):
             while place <= index:
                 if gap is not None:
                     between.append(gap)
                 place, gap = next(gaps)
+            if number not in self._known:
+                self._object(f"{number} was delivered and never sent")
             if number <= highest:
                 self._repeated(number, stream.received[index], between)
                 continue
-            if number not in self._known:
-                self._object(f"{number} was delivered and never sent")
-            self._missing(highest, number, between)
+            self._missing(highest, number, between, delivered)
             highest, between = number, []
-            self._verdict.delivered += 1
         last = max(highest, self._log[bisect_right(self._times, until) - 1][1])
-        self._missing(highest, last + 1, [*between, *(one for one in (gap, *(g for _, g in gaps)) if one is not None)])
+        self._missing(highest, last + 1, [*between, *(one for one in (gap, *(g for _, g in gaps)) if one is not None)], delivered)
+        self._verdict.delivered += len(delivered & self._known)
+        self._verdict.again += len(stream.numbers) - len(delivered)
         return last
 
     def _repeated(self, number: int, received: int, between: list[Gap]) -> None:
         again = (fault for fault in self._faults if self._machine in fault.resent and fault.spans(received, received))
-        if between or any(again):
-            self._verdict.again += 1
-        else:
+        if not between and not any(again):
             self._object(f"{number} was delivered twice, or out of order")
 
-    def _missing(self, low: int, high: int, between: list[Gap]) -> None:
-        """Of the numbers above `low` and below `high`."""
+    def _missing(self, low: int, high: int, between: list[Gap], delivered: Container[int]) -> None:
+        """Of the numbers above `low` and below `high`: those that did not come later either."""
         start, stop = bisect_right(self._numbers, low), bisect_left(self._numbers, high)
-        lost = [(at, number) for at, number in self._log[start:stop] if not _lies_in(at, between)]
-        self._verdict.in_gaps += stop - start - len(lost)
+        absent = [(at, number) for at, number in self._log[start:stop] if number not in delivered]
+        lost = [(at, number) for at, number in absent if not _lies_in(at, between)]
+        self._verdict.in_gaps += len(absent) - len(lost)
         if lost:
             numbers = f"{lost[0][1]} to {lost[-1][1]}"
             times = ", ".join(_seconds(at, between) for at, _ in (lost[0], lost[-1]))

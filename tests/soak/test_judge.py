@@ -121,6 +121,14 @@ def test_a_sender_may_send_again_around_the_fault_that_made_it_do_so_and_at_no_o
     assert "600 was delivered twice" in objection(range(10, 601), range(600, 1_000), faults=faults)
 
 
+def test_what_is_sent_again_may_come_behind_later_values_and_is_not_missing() -> None:
+    faults = [fault("black hole before the broker", 300, 320, LOST, resent=["m"])]
+    found = verdict(range(301), [321, 322], range(301, 321), range(323, 1_000), faults=faults)
+    assert (found.objections, found.sent, found.delivered, found.again) == ([], 1_000, 1_000, 0)
+    lost = objection(range(301), [321, 322], range(302, 321), range(323, 1_000), faults=faults)
+    assert "1 values (301 to 301) are missing" in lost
+
+
 @pytest.mark.parametrize(("first", "last"), [(279, 340), (299, 471)], ids=["begins too early", "ends too late"])
 def test_a_gap_that_is_too_wide(first: int, last: int) -> None:
     assert "a Gap that is too wide (broker killed" in objection(range(first + 1), gap(first, last), range(last, 1_000))
