@@ -13,7 +13,7 @@ import anyio
 
 from dtios.model.batch import Batch
 from dtios.model.gap import Gap
-from dtios.runtime.data.missing import Losses
+from dtios.runtime.data.missing import Losses, heard_in
 from dtios.runtime.ledger.account import Account, Tally, counted
 from dtios.sdk.clock import Clock
 from dtios.sdk.protocol import Policy
@@ -116,7 +116,7 @@ class Consumer:
 
     def _enter(self, batch: Batch) -> None:
         if self.owed and batch.sequences:
-            self.settle(batch.handles, batch.receive_time)
+            self.settle(heard_in(batch), batch.receive_time)
         if self.policy == "latest":
             self._conflate(batch)
         else:

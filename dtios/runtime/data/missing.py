@@ -4,9 +4,16 @@ from collections.abc import Iterator
 
 from dtios.model.batch import Batch
 from dtios.model.gap import Gap, GapCause
+from dtios.model.status import BAD_WAITING_FOR_INITIAL_DATA
 from dtios.model.values import NO_TIME
 
-__all__ = ["Losses"]
+__all__ = ["Losses", "heard_in"]
+
+
+def heard_in(batch: Batch) -> Iterator[int]:
+    """The points of which something was heard: one that still waits for its first value is not back, and no Gap of it ends."""
+    rows = zip(batch.handles, batch.statuses, strict=True)
+    return (handle for handle, status in rows if status != BAD_WAITING_FOR_INITIAL_DATA)
 
 
 class _Missing:

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable
 from itertools import count, repeat
-from typing import Any
+from typing import Any, Final
 
 import anyio
 
 from dtios.mapping.conversion import Conversion
 from dtios.model.batch import Batch
 from dtios.model.gap import Gap
-from dtios.model.status import BAD_WAITING_FOR_INITIAL_DATA, is_bad
+from dtios.model.status import BAD_NO_COMMUNICATION, BAD_WAITING_FOR_INITIAL_DATA, is_bad
 from dtios.model.values import NO_TIME, DataValue
 from dtios.runtime.data.consumer import Consumer
 from dtios.sdk.clock import Clock
@@ -17,6 +17,9 @@ from dtios.sdk.clock import Clock
 __all__ = ["Router"]
 
 _Row = tuple[Any, int, int, int, int]  # value, status, source, server and receive time
+
+_UNHEARD: Final = frozenset({BAD_NO_COMMUNICATION, BAD_WAITING_FOR_INITIAL_DATA})
+"""Of a point whose last reading is this nothing is heard now: a Gap that is owed for it goes on."""
 
 
 class Router:
@@ -84,7 +87,7 @@ class Router:
         consumer.tally.begin(self._sequences, consumer.handles)
         known = [(h, self._last[h]) for h in consumer.handles if h in self._last]
         if known:
-            consumer.settle([h for h, _ in known], self._clock.now())
+            consumer.settle([h for h, row in known if row[1] not in _UNHEARD], self._clock.now())
             consumer.put_nowait(
                 Batch(
                     [h for h, _ in known],
@@ -158,10 +161,12 @@ class Router:
             consumer.put_gaps([(h, gap) for h in missing if h in consumer.handles])
 
     def heard(self, handles: Iterable[int], now: int) -> None:
-        """These are subscribed: what a consumer is owed for the time before ends here."""
+        """These are subscribed: what a consumer is owed for the time before ends here, but for points of which the adapter says
+        that they wait: what they say until they are there (data before a birth) is not understood."""
+        there = [h for h in handles if h not in self._last or self._last[h][1] != BAD_WAITING_FOR_INITIAL_DATA]
         for consumer in self._consumers:
             if consumer.owed:
-                consumer.settle(handles, now)
+                consumer.settle(there, now)
 
     def _gave_at_once(self, consumer: Consumer, part: Batch) -> bool:
         if consumer.would_block and consumer.full_for(part):

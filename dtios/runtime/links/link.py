@@ -1,7 +1,7 @@
 """One supervised connection: connect, describe, subscribe, notice the loss, and again, for ever."""
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Final, Literal
 
@@ -16,8 +16,9 @@ from dtios.model.condition import Condition
 from dtios.model.errors import ConfigurationError, CredentialsError, DtiosError, TemporaryError
 from dtios.model.event import Event
 from dtios.model.gap import Gap, GapCause
-from dtios.model.status import BAD_NO_COMMUNICATION, BAD_WAITING_FOR_INITIAL_DATA
+from dtios.model.status import BAD_NO_COMMUNICATION
 from dtios.model.values import DataValue
+from dtios.runtime.data.missing import heard_in
 from dtios.runtime.data.router import Router
 from dtios.runtime.links.absences import Absences
 from dtios.runtime.links.backoff import Backoff
@@ -290,7 +291,7 @@ class Link:
     async def deliver(self, batch: Batch) -> None:
         self.alive()
         if self._outage:
-            self._end_outage(_heard(batch), batch.receive_time)
+            self._end_outage(heard_in(batch), batch.receive_time)
         if self.points.notice(batch):
             self.description.doubt()
         await self._router.deliver(batch)
@@ -391,12 +392,6 @@ class Link:
 
     async def call(self, call: Call, last_check: LastCheck) -> list[Any]:
         return await self.session().call(call, last_check)
-
-
-def _heard(batch: Batch) -> Iterator[int]:
-    """The points of which something was heard: one that still waits for its first value is not back."""
-    rows = zip(batch.handles, batch.statuses, strict=True)
-    return (handle for handle, status in rows if status != BAD_WAITING_FOR_INITIAL_DATA)
 
 
 def first_error(raised: BaseException) -> DtiosError | None:

@@ -5,8 +5,11 @@ from pathlib import Path
 import anyio
 import pytest
 
+from dtios.model.batch import Batch
 from dtios.model.errors import TemporaryError
 from dtios.model.gap import Gap, GapCause
+from dtios.model.status import BAD_NO_COMMUNICATION, BAD_WAITING_FOR_INITIAL_DATA
+from dtios.model.values import NO_TIME
 from dtios.runtime.ledger.ledger import MARGIN
 from dtios.testing import method_machine
 from tests.ledgers import SECOND, Turned, handled, house
@@ -114,6 +117,45 @@ async def test_a_gap_that_nobody_was_told_yet_survives_another_end(tmp_path: Pat
         gaps = dict(await handled(consumer))
         assert gaps[a].receive_from == again - MARGIN
         assert gaps[b].receive_from == begun
+
+
+@pytest.mark.parametrize("back", ["before its connection", "after it"])
+async def test_a_point_that_waits_is_not_heard_of(tmp_path: Path, back: str) -> None:
+    """A Sparkplug device is subscribed long before it is born again, and what it says until then is not understood."""
+    clock = Turned()
+    async with house(tmp_path, clock) as one:
+        await one.enter("app/speed", one.signal("a"))
+        await one.ledger.checkpoint()
+    async with house(tmp_path, clock) as two:
+        a = two.signal("a")
+        consumer = await two.enter("app/speed", a) if back == "before its connection" else None
+        two.router.make_up([a], BAD_NO_COMMUNICATION, clock.now())
+        clock.time += SECOND
+        now = clock.time
+        await two.router.deliver(Batch([a], [None], [BAD_WAITING_FOR_INITIAL_DATA], [NO_TIME], [NO_TIME], now))
+        two.router.heard([a], now)
+        consumer = consumer or await two.enter("app/speed", a)
+        assert await handled(consumer) == []
+        assert consumer.owed
+        heard = await two.deliver(a)
+        ((_, gap),) = await handled(consumer)
+        assert gap.receive_to == heard
+
+
+async def test_one_who_comes_back_while_its_machine_is_away_is_told_when_it_is_there(tmp_path: Path) -> None:
+    clock = Turned()
+    async with house(tmp_path, clock) as one:
+        await one.enter("app/speed", one.signal("a"))
+        await one.ledger.checkpoint()
+    async with house(tmp_path, clock) as two:
+        a = two.signal("a")
+        two.router.make_up([a], BAD_NO_COMMUNICATION, clock.now())
+        consumer = await two.enter("app/speed", a)
+        assert await handled(consumer) == []
+        clock.time += SECOND
+        two.router.heard([a], clock.time)  # subscribed: what comes now is told
+        ((_, gap),) = await handled(consumer)
+        assert gap.receive_to == clock.time
 
 
 async def test_one_who_had_stopped_before_the_runtime_ended_was_stopped(tmp_path: Path) -> None:
