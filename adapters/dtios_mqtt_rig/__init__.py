@@ -1,6 +1,7 @@
-"""What the conformance suite needs to grade the MQTT adapter: a broker and a Sparkplug machine that can be set, asked and harmed.
-Not an adapter."""
+"""What the conformance suite needs to grade the MQTT adapter: a broker and machines that can be set, asked and harmed. Not an
+adapter."""
 
-from dtios_mqtt_rig.rig import SparkplugBench
+from dtios_mqtt_rig.sparkplug import SparkplugBench
+from dtios_mqtt_rig.topics import TopicBench
 
-__all__ = ["SparkplugBench"]
+__all__ = ["SparkplugBench", "TopicBench"]

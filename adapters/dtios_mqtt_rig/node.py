@@ -1,29 +1,25 @@
-"""A Sparkplug B edge node with the device `Conformance`, over paho: the machine of a conformance check.
+"""A Sparkplug B edge node with the device `Conformance`: the machine of a conformance check.
 
 It is born again whenever a host application comes online, as a node does that waits for its primary host, and when it is asked.
-paho's thread takes what comes; the values are behind a lock.
 """
 
 import json
-import socket
-import threading
-import time
 from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
+from dtios.model.status import is_bad, is_good
+from dtios_mqtt_rig.client import BrokerClient
 from dtios_mqtt_rig.wire import Metric, decode, encode, typed
 
-__all__ = ["DEVICE", "SparkplugNode", "Variable"]
+__all__ = ["SparkplugNode", "Variable"]
 
-DEVICE: Final = "Conformance"
-_GROUP, _NODE = "Rig", "Edge"
+_GROUP, _NODE, _DEVICE = "Rig", "Edge", "Conformance"
 _REBIRTH: Final = "Node Control/Rebirth"
-_READY: Final = 10.0
+_MS: Final = 1_000_000
+_BAD, _GOOD, _STALE = 0, 192, 500
 
 
 @dataclass(slots=True)
@@ -34,139 +30,105 @@ class Variable:
     value: Any
     alias: int | None = None
     read_only: bool = False
-    quality: int = 192
+    quality: int = _GOOD
     time: int | None = None
     there: bool = True
-    writes: int = field(default=0)
+    writes: int = 0
 
 
-class SparkplugNode:
-    """`variables` by name; the broker listens at 127.0.0.1:`port` and speaks MQTT `version`, "3.1.1" or "5"."""
+class SparkplugNode(BrokerClient):
+    """`variables` by name. See `BrokerClient`."""
 
     def __init__(self, port: int, version: str, variables: dict[str, Variable]) -> None:
+        super().__init__(port, version)
         self.variables = variables
-        self._ahead = 0.0
-        self._port = port
-        self._protocol = MQTTProtocolVersion.MQTTv5 if version == "5" else MQTTProtocolVersion.MQTTv311
-        self._lock = threading.RLock()
-        self._born = threading.Event()
         self._seq = 0
         self._bd_seq = 0
-        self._latest = 0
-        self._paho: paho.Client | None = None
 
     # --- life ---
 
-    def connect(self) -> None:
-        """Returns when it is born. Raises OSError, TimeoutError."""
-        self._born.clear()
-        made = paho.Client(CallbackAPIVersion.VERSION2, protocol=self._protocol, reconnect_on_failure=False)
-        made.will_set(_topic("NDEATH"), self._death(), qos=1)
-        made.on_connect = self._connected
-        made.on_subscribe = self._subscribed
-        made.on_message = self._message
-        made.connect("127.0.0.1", self._port, 60)
-        made.loop_start()
-        self._paho = made
-        if not self._born.wait(_READY):
-            raise TimeoutError("the edge node was not born")
+    @property
+    def filters(self) -> list[str]:
+        return [_topic("NCMD"), _topic("DCMD", device=True), "spBv1.0/STATE/+"]
 
-    def disconnect(self) -> None:
-        """Without a word of its own: the broker says its will, if it still can."""
-        made, self._paho = self._paho, None
-        connected: Any = None if made is None else made.socket()
-        if made is not None:
-            if connected is not None:
-                with suppress(OSError):
-                    connected.shutdown(socket.SHUT_RDWR)  # wakes paho's thread
-            made.loop_stop()
+    def will(self) -> tuple[str, bytes]:
         self._bd_seq = (self._bd_seq + 1) % 256
+        return _topic("NDEATH"), encode([self._bd(self._now())], self._now(), None)
 
-    def _connected(self, client: paho.Client, *_: Any) -> None:
-        client.subscribe([(_topic("NCMD"), 1), (_topic("DCMD", device=True), 1), ("spBv1.0/STATE/+", 1)])
+    def begin(self) -> None:
+        """NBIRTH and DBIRTH."""
+        with self.lock:
+            self._seq = 0
+            now = self._now()
+            self._send("NBIRTH", [self._bd(now), Metric("Boolean", False, now, _REBIRTH)])
+            self._device_birth()
 
-    def _subscribed(self, client: paho.Client, *_: Any) -> None:
-        self.birth(client)
-        self._born.set()
-
-    def _death(self) -> bytes:
-        return encode([Metric("Int64", self._bd_seq, self._now(), "bdSeq")], self._now(), None)
+    def _bd(self, now: int) -> Metric:
+        return Metric("Int64", self._bd_seq, now, "bdSeq")
 
     def _now(self) -> int:
-        return round((time.time() + self._ahead) * 1_000)
-
-    def skew(self, seconds: float) -> None:
-        """Its clock is so far ahead from now on."""
-        with self._lock:
-            self._ahead, self._latest = seconds, 0
+        return self.now(_MS) // _MS
 
     # --- up ---
 
-    def birth(self, client: paho.Client | None = None) -> None:
-        with self._lock:
-            self._seq = 0
-            now = self._now()
-            own = [Metric("Int64", self._bd_seq, now, "bdSeq"), Metric("Boolean", False, now, _REBIRTH)]
-            self._send("NBIRTH", own, client)
-            self.device_birth(client)
+    def _device_birth(self) -> None:
+        self._send("DBIRTH", [self._metric(name, birth=True) for name, one in self.variables.items() if one.there])
 
-    def device_birth(self, client: paho.Client | None = None) -> None:
-        with self._lock:
-            known = [self._metric(name, birth=True) for name, variable in self.variables.items() if variable.there]
-            self._send("DBIRTH", known, client)
+    def show(self, name: str, *, there: bool) -> None:
+        """A variable is there no longer, or again: the device is born anew."""
+        with self.lock:
+            self.variables[name].there = there
+            self._device_birth()
 
-    def tell(self, name: str, client: paho.Client | None = None) -> None:
+    def set(self, name: str, value: Any, status: int, time: int | None) -> int:
+        with self.lock:
+            variable = self.variables[name]
+            variable.time = self._now() if time is None else time // _MS
+            variable.value = value
+            variable.quality = _BAD if is_bad(status) else _GOOD if is_good(status) else _STALE
+            self._tell(name)
+            return variable.time * _MS
+
+    def value(self, name: str) -> Any:
+        with self.lock:
+            return self.variables[name].value
+
+    def writes(self, name: str) -> int:
+        return self.variables[name].writes
+
+    def _tell(self, name: str) -> None:
         """DDATA with this variable."""
-        with self._lock:
-            self._send("DDATA", [self._metric(name)], client)
+        self._send("DDATA", [self._metric(name)])
 
     def _metric(self, name: str, *, birth: bool = False) -> Metric:
         variable = self.variables[name]
         said = name if birth or variable.alias is None else ""
-        properties: dict[str, bool | int] = {"Quality": variable.quality} if birth or variable.quality != 192 else {}
+        properties: dict[str, bool | int] = {"Quality": variable.quality} if birth or variable.quality != _GOOD else {}
         if birth and variable.read_only:
             properties["readOnly"] = True
         return Metric(variable.type, variable.value, variable.time or self._now(), said, variable.alias, properties)
 
-    def _send(self, kind: str, metrics: Sequence[Metric], client: paho.Client | None) -> None:
-        client = client or self._paho
-        if client is not None:
-            client.publish(_topic(kind, device=kind.startswith("D")), encode(metrics, self._now(), self._seq))
-            self._seq = (self._seq + 1) % 256
-
-    def set(self, name: str, value: Any, quality: int = 192, time: int | None = None) -> int:
-        """Returns its time: `time`, or the present one, later than that of any value before."""
-        with self._lock:
-            variable = self.variables[name]
-            if time is None:
-                time = self._latest = max(self._now(), self._latest + 1)
-            variable.value, variable.quality, variable.time = value, quality, time
-            self.tell(name)
-            return time
-
-    def show(self, name: str, *, there: bool) -> None:
-        """A variable is there no longer, or again: the device is born anew."""
-        with self._lock:
-            self.variables[name].there = there
-            self.device_birth()
+    def _send(self, kind: str, metrics: Sequence[Metric]) -> None:
+        self.publish(_topic(kind, device=kind.startswith("D")), encode(metrics, self._now(), self._seq))
+        self._seq = (self._seq + 1) % 256
 
     # --- down ---
 
-    def _message(self, client: paho.Client, _: Any, message: paho.MQTTMessage) -> None:
-        kind = message.topic.split("/")[1 if "/STATE/" in message.topic else 2]
-        if kind == "STATE":
-            if not message.retain and json.loads(message.payload)["online"]:
-                self.birth(client)
-        elif kind == "NCMD":
-            if any(name == _REBIRTH and raw for name, _, _, raw in decode(bytes(message.payload))):
-                self.birth(client)
+    def take(self, message: paho.MQTTMessage) -> None:
+        payload = bytes(message.payload)
+        if "/STATE/" in message.topic:
+            if not message.retain and json.loads(payload)["online"]:
+                self.begin()
+        elif "/NCMD/" in message.topic:
+            if any(name == _REBIRTH and raw for name, _, _, raw in decode(payload)):
+                self.begin()
         else:
-            for name, alias, _, raw in decode(bytes(message.payload)):
-                self._write(client, name, alias, raw)
+            for name, alias, _, raw in decode(payload):
+                self._write(name, alias, raw)
 
-    def _write(self, client: paho.Client, name: str, alias: int | None, raw: Any) -> None:
+    def _write(self, name: str, alias: int | None, raw: Any) -> None:
         """What it does not take comes back as it is."""
-        with self._lock:
+        with self.lock:
             known = (n for n, one in self.variables.items() if n == name or (alias is not None and one.alias == alias))
             found = next(known, None)
             if found is None:
@@ -174,9 +136,9 @@ class SparkplugNode:
             variable = self.variables[found]
             variable.writes += 1
             if not variable.read_only:
-                variable.value, variable.quality, variable.time = typed(variable.type, raw), 192, None
-            self.tell(found, client)
+                variable.value, variable.quality, variable.time = typed(variable.type, raw), _GOOD, self._now()
+            self._tell(found)
 
 
 def _topic(kind: str, *, device: bool = False) -> str:
-    return f"spBv1.0/{_GROUP}/{kind}/{_NODE}" + (f"/{DEVICE}" if device else "")
+    return f"spBv1.0/{_GROUP}/{kind}/{_NODE}" + (f"/{_DEVICE}" if device else "")

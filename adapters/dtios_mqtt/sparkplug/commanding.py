@@ -6,19 +6,20 @@ from typing import Any, Final
 
 import anyio
 
+from dtios.model.coercion import check
 from dtios.model.status import status_code
 from dtios.sdk.adapter import LastCheck, Write
 from dtios.sdk.errors import OutcomeUnknown, RefusedError
 from dtios_mqtt.image import ProcessImage, Reading
 from dtios_mqtt.session.client import MqttClient
 from dtios_mqtt.session.messages import Outgoing
-from dtios_mqtt.sparkplug.describing import is_read_only
+from dtios_mqtt.sparkplug.describing import is_read_only, value_type
 from dtios_mqtt.sparkplug.edge import Born, partial
 from dtios_mqtt.sparkplug.encoding import encode
 from dtios_mqtt.sparkplug.host import Host
 from dtios_mqtt.sparkplug.metric import Metric, Payload, Template
 from dtios_mqtt.sparkplug.topics import Topic
-from dtios_mqtt.sparkplug.values import check_fit, said, wire
+from dtios_mqtt.sparkplug.values import said, wire
 
 __all__ = ["Commanding", "ask_for_birth"]
 
@@ -78,9 +79,10 @@ class Commanding:
             return _UNKNOWN
         if is_read_only(part.metrics.get(name.partition("#")[0])):
             return _NOT_WRITABLE
-        awaited = _Awaited(_said(metric, write.value))
+        leaf = _leaf(metric)
+        check(write.value, value_type(leaf), write.address)
+        awaited = _Awaited(_said(leaf.datatype, write.value))
         try:
-            check_fit(*_leaf(metric))
             payload = encode(Payload(metric.timestamp, None, [metric]))
         except (ValueError, TypeError, OverflowError) as error:
             raise RefusedError(f"the value does not fit ({error})", where=write.address) from error
@@ -132,17 +134,16 @@ def _member(whole: Metric, member: str) -> Metric | None:
     return whole
 
 
-def _leaf(metric: Metric) -> tuple[Any, int]:
-    """Value and data type of what is commanded: in a template that of its one member."""
-    leaf = metric
-    while isinstance(leaf.value, Template):
-        leaf = leaf.value.metrics[0]
-    return leaf.value, leaf.datatype
+def _leaf(metric: Metric) -> Metric:
+    """What is commanded: of a template its one member."""
+    while isinstance(metric.value, Template):
+        metric = metric.value.metrics[0]
+    return metric
 
 
-def _said(metric: Metric, value: Any) -> Any:
+def _said(datatype: int, value: Any) -> Any:
     try:
-        return said(value, _leaf(metric)[1])
+        return said(value, datatype)
     except OverflowError:
         return value  # encoding says what is wrong
 

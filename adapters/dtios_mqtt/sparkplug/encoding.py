@@ -79,6 +79,8 @@ def _scalar(raw: Any, value: Any, datatype: int) -> None:
 
 
 def _array(values: list[Any], datatype: int) -> bytes:
+    if datatype not in ARRAYS:
+        raise ValueError(f"a list is no value of data type {datatype}")
     element, form = ARRAYS[datatype]
     if form:
         try:

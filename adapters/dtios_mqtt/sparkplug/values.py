@@ -7,19 +7,17 @@ from uuid import UUID
 from dtios.model.status import status_code
 from dtios.model.values import NO_TIME, DateTime, Record
 from dtios_mqtt.image import Reading
-from dtios_mqtt.sparkplug.datatypes import ARRAYS, BUILTINS, DATETIME, INTEGERS
+from dtios_mqtt.sparkplug.datatypes import DATETIME
 from dtios_mqtt.sparkplug.describing import points_of
 from dtios_mqtt.sparkplug.metric import DataSet, Metric
 
-__all__ = ["check_fit", "nanoseconds", "readings", "said", "wire"]
+__all__ = ["nanoseconds", "readings", "said", "wire"]
 
 _NULL: Final = status_code("BadNoData")
 _STALE: Final = status_code("UncertainLastUsableValue")
 _BAD_QUALITY: Final = status_code("BadSensorFailure")
 _FLOAT: Final = 9
 _UUID: Final = 15
-_TAKEN: Final[dict[int, Any]] = {_FLOAT: int | float, 10: int | float, 11: bool, 17: bytes, 18: bytes}
-"""What a metric takes that holds neither whole numbers nor texts."""
 _PLAIN: Final = frozenset({int, float, bool, str})
 _READ_OTHERWISE: Final = frozenset({DATETIME, _UUID})
 
@@ -68,19 +66,6 @@ def wire(value: Any) -> Any:
     if isinstance(value, DateTime):
         return int(value) // 1_000_000
     return str(value) if isinstance(value, UUID) else value
-
-
-def check_fit(value: Any, datatype: int) -> None:
-    """Raises ValueError for a value, as it goes into a metric, that is not of this type. Ranges are seen when it is encoded."""
-    if datatype in ARRAYS:
-        if not isinstance(value, list):
-            raise ValueError(f"{type(value).__name__} is no array")
-        for one in value:
-            check_fit(one, ARRAYS[datatype][0])
-    elif datatype in BUILTINS:
-        taken = _TAKEN.get(datatype, int if datatype in INTEGERS or datatype == DATETIME else str)
-        if not isinstance(value, taken) or (isinstance(value, bool) and taken is not bool):
-            raise ValueError(f"{value!r:.40} is no {BUILTINS[datatype].name}")
 
 
 def said(value: Any, datatype: int) -> Any:

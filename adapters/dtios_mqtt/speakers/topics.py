@@ -11,6 +11,8 @@ from dtios.mapping.facts import Node, NodeKind, ReferenceKind
 from dtios.mapping.profiles.library import ProfileLibrary
 from dtios.mapping.templates import encode
 from dtios.mapping.topic_patterns import TopicPattern
+from dtios.model.coercion import check
+from dtios.model.datatypes import BuiltinType, ValueType
 from dtios.model.status import is_bad, status_code
 from dtios.model.values import QualifiedName
 from dtios.sdk.adapter import LastCheck, Publish, Write
@@ -187,8 +189,9 @@ class TopicSpeaker(Speaker):
             return _UNKNOWN if value is None else _NOT_WRITABLE
         rule = value.rule.write
         topic = _topic(rule.topic, machine, write.address)
+        fitting = check(write.value, ValueType(BuiltinType[value.rule.type]), write.address)
         try:
-            payload = encode(rule.payload, {"value": written(write.value, value.rule), "name": name})
+            payload = encode(rule.payload, {"value": written(fitting, value.rule), "name": name})
         except (ValueError, TypeError) as error:
             raise RefusedError(f"the value does not fit ({error})", where=write.address) from error
         message = Outgoing(topic, payload, qos=1, expiry=rule.within)
