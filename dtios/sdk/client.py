@@ -311,6 +311,10 @@ class Client(Commissioning):
 
     # --- store, people, commissioning, the runtime itself ---------------------------------------------------------------
 
+    async def note_refusal(self, machine: str, action: str, target: str, reason: str) -> None:
+        """In the audit when it returns, in the name of who calls."""
+        await self.request(p.NoteRefusal(machine, action, target, reason))
+
     async def put(self, key: str, value: object) -> None:
         """Committed when it returns. None deletes."""
         await self.request(p.StorePut(key, pack_value(value)))

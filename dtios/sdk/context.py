@@ -295,6 +295,10 @@ class Context(Generic[C]):
         async with self._directory.follow() as events:
             yield changes()
 
+    async def note_refusal(self, machine: str, action: str, target: str, reason: str) -> None:
+        """Write into the runtime's audit that somebody outside asked for this and did not get it. It commands nothing."""
+        await self._client.note_refusal(machine, action, target, reason)
+
     async def ask(self, text: str, choices: Sequence[str] = ()) -> str:
         """Ask a person, who answers on the command line: with one of `choices` where there are any."""
         return await self._client.ask(text, choices)

@@ -72,6 +72,7 @@ __all__ = [
     "MachineView",
     "Machines",
     "Message",
+    "NoteRefusal",
     "Open",
     "Policy",
     "Progressed",
@@ -428,6 +429,15 @@ class FollowResults(Message):
     machine: str | None = None
 
 
+class NoteRefusal(Message):
+    """A line in the audit, in the sender's own name: it was asked from outside for what it does not do. -> None"""
+
+    machine: str
+    action: str
+    target: str
+    reason: str
+
+
 class StorePut(Message):
     """Durable before the reply. Value None deletes. -> None"""
 
@@ -559,7 +569,7 @@ RequestBody = (
     Hello | Open | Machines | Describe | Read | Subscribe | Write
     | StartJob | CommandJob | FollowJob | FollowJobs | Jobs | ShowJob | ResolveJob
     | FollowMachines | FollowConditions | Conditions | CommandCondition | FollowResults
-    | StorePut | StoreGet | StoreKeys | Ask | Questions | AnswerQuestion
+    | NoteRefusal | StorePut | StoreGet | StoreKeys | Ask | Questions | AnswerQuestion
     | Discover | Examine | Health | BrowseFactsOf | Propose | Configure | Reload | Configuration | Apps | Broker | Counters
     | Ledger | Complaints
 )  # fmt: skip

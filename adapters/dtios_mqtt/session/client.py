@@ -9,7 +9,7 @@ import asyncio
 import socket
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import anyio.to_thread
@@ -41,6 +41,20 @@ class _Paho(paho.Client):
 
     prepared: socket.socket | None = None
     buffered: BufferedSocket | None = None
+    pings: int = 0
+    """PINGREQs sent so far: each is answered by one PINGRESP, in their order."""
+    on_pong: Callable[[], None] = staticmethod(lambda: None)
+
+    def _send_pingreq(self) -> Any:
+        code = super()._send_pingreq()
+        self.pings += code == MQTTErrorCode.MQTT_ERR_SUCCESS
+        return code
+
+    def _handle_pingresp(self) -> Any:
+        code = super()._handle_pingresp()
+        if code == MQTTErrorCode.MQTT_ERR_SUCCESS:
+            self.on_pong()
+        return code
 
     def _create_socket_connection(self) -> Any:
         prepared, self.prepared = self.prepared, None
@@ -103,6 +117,8 @@ class MqttClient:
         self._number = -1
         self._granted: dict[int, asyncio.Future[list[int]]] = {}
         self._deliveries: dict[int, Delivery] = {}
+        self._pongs = 0
+        self._pinged: dict[int, Delivery] = {}
         self._paho = self._make(client_id, user, password, tls, will)
 
     def _make(self, client_id: str, user: str | None, password: str | None, tls: Any, will: Will | None) -> _Paho:
@@ -132,6 +148,7 @@ class MqttClient:
         made.on_subscribe = self._on_subscribe
         made.on_unsubscribe = self._on_subscribe  # of the same form
         made.on_publish = self._on_publish
+        made.on_pong = self._on_pong
         return made
 
     # --- life ---
@@ -249,7 +266,7 @@ class MqttClient:
         self._number = -1
         if not self.lost.done():
             self.lost.set_result(error)
-        unanswered: list[asyncio.Future[Any]] = [*self._deliveries.values(), *self._granted.values()]
+        unanswered: list[asyncio.Future[Any]] = [*self._deliveries.values(), *self._granted.values(), *self._pinged.values()]
         for waiting in unanswered:
             if not waiting.done():
                 waiting.set_exception(LostError("the session ended before the broker answered"))
@@ -413,6 +430,24 @@ class MqttClient:
             delivery.set_result(None)
         self._watch_writes(self._paho.want_write())
         return delivery
+
+    def ping(self) -> Delivery:
+        """Ask the broker for a sign of life, now (MQTT 5, 3.12). Done when it is there: then the broker has all that was handed
+        over before, whatever its QoS. Raises LostError while there is no session."""
+        if self.lost.done() or not self._paho.is_connected():
+            raise LostError("the connection is lost")
+        if self._paho._send_pingreq() != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            raise LostError("the connection is lost")
+        answered: Delivery = self._loop.create_future()
+        self._pinged[self._paho.pings] = answered
+        self._watch_writes(self._paho.want_write())
+        return answered
+
+    def _on_pong(self) -> None:
+        self._pongs += 1
+        answered = self._pinged.pop(self._pongs, None)
+        if answered is not None and not answered.done():
+            answered.set_result(None)
 
     def _properties(self, message: Outgoing) -> Properties | None:
         if self._version != MQTTProtocolVersion.MQTTv5:

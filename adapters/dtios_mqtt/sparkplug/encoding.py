@@ -130,7 +130,8 @@ def _properties(raw: Any, properties: Any) -> None:
             made.type = 20
             _properties(made.propertyset_value, value)
         else:
-            made.type = _type_of(value)
+            # payloads-propertyset-quality-value-type: Int32, and nothing else
+            made.type = 3 if key == "Quality" else _type_of(value)
             _scalar(made, value, made.type)
 
 

@@ -234,6 +234,13 @@ async def _follow_machines(session: Session, body: p.FollowMachines, request: p.
     session.open_stream(body.stream, lambda: session.pump_changes(session.kernel.machines.watch, wrap, present))
 
 
+@handles(p.NoteRefusal)
+async def _note_refusal(session: Session, body: p.NoteRefusal, request: p.Request) -> None:
+    kernel = session.kernel
+    outcome = f"refused: {body.reason}"
+    await kernel.journal.note(kernel.clock.now(), "", session.principal.name, body.machine, body.action, body.target, outcome)
+
+
 @handles(p.StorePut)
 async def _store_put(session: Session, body: p.StorePut, request: p.Request) -> None:
     await session.kernel.journal.put(session.principal.name, body.key, body.value)

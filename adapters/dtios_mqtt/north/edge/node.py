@@ -1,0 +1,240 @@
+"""The edge node: which messages follow from what happened. No I/O; what it gives is sent in that order, or the session is over.
+
+Each message of node and devices has the next sequence number (`seq`), NDEATH has none. The identity of values, (epoch, sequence),
+is in two metrics of each DDATA: `DTI-OS/Epoch`, and `DTI-OS/Sequence` of the first value; the values of the message are numbered
+from there in their order. `DTI-OS/Gaps` tells what is missing before them, in the form that `watch --json` has.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from dtios.model.machine import Machine, Signal
+from dtios.model.values import NO_TIME
+from dtios.model.wire_machine import gap_to_json
+from dtios.sdk.delivery import Delivery
+from dtios.sdk.forwarding import Parcel
+from dtios_mqtt.north.edge.metrics import Form, form_of, form_of_value
+from dtios_mqtt.session.messages import Outgoing, Will
+from dtios_mqtt.sparkplug.encoding import encode
+from dtios_mqtt.sparkplug.mark import MARK
+from dtios_mqtt.sparkplug.metric import Metric, Payload
+from dtios_mqtt.sparkplug.topics import Topic
+
+__all__ = ["EPOCH", "GAPS", "REBIRTH", "SEQUENCE", "PublishedNode", "sparkplug_id"]
+
+REBIRTH: Final = "Node Control/Rebirth"
+EPOCH: Final = "DTI-OS/Epoch"
+SEQUENCE: Final = "DTI-OS/Sequence"
+GAPS: Final = "DTI-OS/Gaps"
+_OURS: Final = (EPOCH, SEQUENCE, GAPS)
+_UINT64, _BOOLEAN, _STRING = 8, 11, 12
+_UNFIT: Final = re.compile(r"[/+#%\x00-\x1f\x7f]")
+
+
+def sparkplug_id(name: str) -> str:
+    """A name as an id in a topic: what may not be in one is percent-encoded (tck-id-topic-structure-namespace-valid-device-id)."""
+    return _UNFIT.sub(lambda found: f"%{ord(found[0]):02X}", name)
+
+
+@dataclass(slots=True)
+class _Device:
+    """A machine. `last`: by path, (value, status, source time) as sent last. `born`: a DBIRTH stands."""
+
+    id: str
+    name: str
+    forms: dict[str, Form] = field(default_factory=dict)
+    last: dict[str, tuple[Any, int, int]] = field(default_factory=dict)
+    shape: tuple[Signal, ...] = ()
+    online: bool = False
+    born: bool = False
+
+
+class PublishedNode:
+    """One edge node over all its sessions: aliases and last values outlive them, births do not.
+
+    `epoch` is that of the outbox; `mark` lets the host of the same runtime know its own edge node.
+    """
+
+    def __init__(self, group: str, node: str, *, mark: str, epoch: int) -> None:
+        self.group, self.node = sparkplug_id(group), sparkplug_id(node)
+        self._mark = mark
+        self._epoch = epoch
+        self._devices: dict[str, _Device] = {}
+        self._aliases = 0
+        self._bd_seq = 0
+        self._seq = 0
+        self._alive = False
+
+    # --- sessions ---
+
+    def will(self, bd_seq: int, now: int) -> Will:
+        """NDEATH, for the CONNECT that is to come: QoS 1, not retained, with the bdSeq that its NBIRTH will have, and no seq."""
+        self._bd_seq, self._alive = bd_seq, False
+        for device in self._devices.values():
+            device.born = False
+        return Will(self._topic("NDEATH"), self._death(now), qos=1, retain=False)
+
+    def death(self, now: int) -> Outgoing:
+        """NDEATH by our own hand, before a DISCONNECT that makes the broker forget the will."""
+        self._alive = False
+        for device in self._devices.values():
+            device.born = False
+        return Outgoing(self._topic("NDEATH"), self._death(now), qos=1)
+
+    def _death(self, now: int) -> bytes:
+        return encode(Payload(now // 1_000_000, None, [Metric("bdSeq", datatype=_UINT64, value=self._bd_seq)]))
+
+    def births(self, now: int) -> list[Outgoing]:
+        """NBIRTH with seq 0, then a DBIRTH for each machine that can be reached: at the beginning, and for each rebirth."""
+        self._alive, self._seq = True, 0
+        ms = now // 1_000_000
+        metrics = [
+            Metric("bdSeq", None, ms, _UINT64, self._bd_seq),
+            Metric(REBIRTH, None, ms, _BOOLEAN, False),
+            Metric(MARK, None, ms, _STRING, self._mark),
+        ]
+        born = [self._say("NBIRTH", metrics, now)]
+        for device in self._devices.values():
+            device.born = False
+            if device.online:
+                born.append(self._birth(device, now))
+        return born
+
+    # --- machines ---
+
+    def tell(self, machine: Machine, *, online: bool, now: int) -> list[Outgoing]:
+        """A machine as it is now."""
+        device = self._device(machine.name)
+        shape = tuple(signal for signal in machine.signals if not signal.gone and signal.access.readable)
+        changed = online and shape != device.shape
+        if changed:
+            self._describe(device, shape)
+        device.online = online
+        if not self._alive:
+            return []
+        if online and (changed or not device.born):
+            return [self._birth(device, now)]
+        if not online and device.born:
+            return [self._died(device, now)]
+        return []
+
+    def forget(self, name: str, now: int) -> list[Outgoing]:
+        """A machine that has gone for good."""
+        device = self._devices.pop(name, None)
+        return [self._died(device, now)] if device is not None and device.born and self._alive else []
+
+    def machine_of(self, device: str) -> str:
+        """The machine behind a device id; the id itself where there is none, empty for the edge node."""
+        return next((one.name for one in self._devices.values() if one.id == device), device)
+
+    def _device(self, name: str) -> _Device:
+        if name not in self._devices:
+            self._devices[name] = _Device(sparkplug_id(name), name)
+        return self._devices[name]
+
+    def _describe(self, device: _Device, shape: tuple[Signal, ...]) -> None:
+        known = device.forms
+        device.shape = shape
+        device.forms = {
+            one.path: form_of(one, known[one.path].alias if one.path in known else self._alias()) for one in shape
+        }
+        device.last = {path: last for path, last in device.last.items() if path in device.forms}
+
+    def _alias(self) -> int:
+        self._aliases += 1
+        return self._aliases
+
+    def _birth(self, device: _Device, now: int) -> Outgoing:
+        ms = now // 1_000_000
+        metrics = [
+            Metric(EPOCH, None, ms, _UINT64, self._epoch, properties={"readOnly": True}),
+            Metric(SEQUENCE, None, ms, _UINT64, 0, properties={"readOnly": True}),
+            Metric(GAPS, None, ms, _STRING, "[]", properties={"readOnly": True}),
+        ]
+        for path, form in device.forms.items():
+            value, status, time = device.last.get(path, (None, _NOTHING_YET, NO_TIME))
+            metrics.append(form.birth(value, status, time, now))
+        device.born = True
+        return self._say("DBIRTH", metrics, now, device.id)
+
+    def _died(self, device: _Device, now: int) -> Outgoing:
+        device.born = False
+        return self._say("DDEATH", [], now, device.id)
+
+    # --- values ---
+
+    def data(self, parcel: Parcel, now: int, largest: int = 5_000) -> list[Outgoing]:
+        """DDATA, at most `largest` values in one. A machine that is not born is born for it and dies again: its last values come
+        after the loss was told, and a store may hold values of a machine that is gone."""
+        device = self._device(parcel.machine)
+        unknown = self._learn(device, parcel)
+        for_it = not device.born
+        said: list[Outgoing] = []
+        if for_it or unknown:
+            said.append(self._birth(device, now))
+        for sequence, delivery in parcel.numbered():
+            said += self._deliver(device, parcel, sequence, delivery, now, largest)
+        if for_it and not device.online:
+            said.append(self._died(device, now))
+        return said
+
+    def _learn(self, device: _Device, parcel: Parcel) -> bool:
+        """Forms for signals that are not described (any more), by their values."""
+        found = False
+        for delivery in parcel.deliveries:
+            if delivery.batch is None:
+                continue
+            for handle, value in zip(delivery.batch.handles, delivery.batch.values, strict=True):
+                path = delivery.paths[handle]
+                if path not in device.forms:
+                    device.forms[path] = form_of_value(path, self._alias(), value)
+                    found = True
+        return found
+
+    def _deliver(
+        self, device: _Device, parcel: Parcel, sequence: int, delivery: Delivery, now: int, largest: int
+    ) -> Iterator[Outgoing]:
+        gaps = [gap_to_json(parcel.machine, path, gap) for path, gap in delivery.gaps]
+        told = [{"signal": one["signal"], **one["gap"]} for one in gaps]
+        metrics = list(self._rows(device, delivery, now, parcel.historical))
+        if not metrics and not told:
+            return
+        for start in range(0, max(1, len(metrics)), largest):
+            ms = now // 1_000_000
+            head = [
+                Metric(EPOCH, None, ms, _UINT64, parcel.epoch, is_historical=parcel.historical),
+                Metric(SEQUENCE, None, ms, _UINT64, sequence + start, is_historical=parcel.historical),
+            ]
+            if told and not start:
+                text = json.dumps(told, separators=(",", ":"))
+                head.append(Metric(GAPS, None, ms, _STRING, text, is_historical=parcel.historical))
+            yield self._say("DDATA", [*head, *metrics[start : start + largest]], now, device.id)
+
+    def _rows(self, device: _Device, delivery: Delivery, now: int, historical: bool) -> Iterator[Metric]:
+        batch = delivery.batch
+        if batch is None:
+            return
+        forms, last = device.forms, device.last
+        for handle, value, status, time in zip(batch.handles, batch.values, batch.statuses, batch.source_times, strict=True):
+            path = delivery.paths[handle]
+            at = batch.receive_time if time == NO_TIME else time
+            if not historical:
+                last[path] = value, status, at
+            yield forms[path].data(value, status, at, now, historical)
+
+    # --- messages ---
+
+    def _say(self, kind: str, metrics: Sequence[Metric], now: int, device: str = "") -> Outgoing:
+        seq, self._seq = self._seq, (self._seq + 1) % 256
+        payload = Payload(now // 1_000_000, seq, list(metrics))
+        return Outgoing(self._topic(kind, device), encode(payload))
+
+    def _topic(self, kind: str, device: str = "") -> str:
+        return Topic(kind, self.group, self.node, device).text
+
+
+_NOTHING_YET: Final = 0x80320000
+"""BadWaitingForInitialData."""
