@@ -17,6 +17,7 @@ from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from dtios.sdk.adapter import LastCheck
@@ -119,6 +120,8 @@ class MqttClient:
         self._deliveries: dict[int, Delivery] = {}
         self._pongs = 0
         self._pinged: dict[int, Delivery] = {}
+        five = version == MQTTProtocolVersion.MQTTv5
+        self._leaving = ReasonCode(PacketTypes.DISCONNECT, identifier=4) if five and will is not None and will.always else None
         self._paho = self._make(client_id, user, password, tls, will)
 
     def _make(self, client_id: str, user: str | None, password: str | None, tls: Any, will: Will | None) -> _Paho:
@@ -239,7 +242,7 @@ class MqttClient:
         """Say goodbye (the broker then keeps the will to itself), and leave nothing."""
         try:
             if self._number >= 0 and not self.lost.done():
-                self._paho.disconnect()
+                self._paho.disconnect(self._leaving)
                 self._flush()
                 async with asyncio.timeout(patience):
                     while self._paho.want_write():  # noqa: ASYNC110  # paho tells nobody

@@ -35,9 +35,10 @@ class Outgoing:
 
 @dataclass(frozen=True, slots=True)
 class Will:
-    """What the broker says for us when we are gone (MQTT 5, 3.1.2.5)."""
+    """What the broker says for us when we are gone (MQTT 5, 3.1.2.5). `always`: with MQTT 5 also when we leave in order."""
 
     topic: str
     payload: bytes = field(repr=False)
     qos: int = 1
     retain: bool = False
+    always: bool = False

@@ -85,7 +85,8 @@ class Form:
             check_fit(said, self.datatype)
         except ValueError:
             return None
-        return said if self.datatype not in INTEGERS or _in_range(said, self.datatype) else None
+        fits = self.datatype not in INTEGERS or _in_range(said, self.datatype)
+        return said if fits else None
 
 
 def _wire(value: Any) -> Any:
@@ -94,7 +95,7 @@ def _wire(value: Any) -> Any:
     return str(value) if isinstance(value, UUID) else value
 
 
-def _in_range(value: int, datatype: int) -> bool:
+def _in_range(value: Any, datatype: int) -> bool:
     bits, signed = INTEGERS[datatype]
     return -(1 << bits - 1) <= value < 1 << bits - 1 if signed else 0 <= value < 1 << bits
 

@@ -2,7 +2,9 @@
 
 Each message of node and devices has the next sequence number (`seq`), NDEATH has none. The identity of values, (epoch, sequence),
 is in two metrics of each DDATA: `DTI-OS/Epoch`, and `DTI-OS/Sequence` of the first value; the values of the message are numbered
-from there in their order. `DTI-OS/Gaps` tells what is missing before them, in the form that `watch --json` has.
+from there in their order. Sparkplug wants them in the order of their times: where that is another one than that of their numbers,
+`DTI-OS/Order` has what is to be added to `DTI-OS/Sequence` for each of them. `DTI-OS/Gaps` tells what is missing before them, in
+the form that `watch --json` has.
 """
 
 import json
@@ -23,28 +25,32 @@ from dtios_mqtt.sparkplug.mark import MARK
 from dtios_mqtt.sparkplug.metric import Metric, Payload
 from dtios_mqtt.sparkplug.topics import Topic
 
-__all__ = ["EPOCH", "GAPS", "REBIRTH", "SEQUENCE", "PublishedNode", "sparkplug_id"]
+__all__ = ["EPOCH", "GAPS", "ORDER", "REBIRTH", "SEQUENCE", "PublishedNode", "sparkplug_id"]
 
 REBIRTH: Final = "Node Control/Rebirth"
 EPOCH: Final = "DTI-OS/Epoch"
 SEQUENCE: Final = "DTI-OS/Sequence"
+ORDER: Final = "DTI-OS/Order"
 GAPS: Final = "DTI-OS/Gaps"
-_OURS: Final = (EPOCH, SEQUENCE, GAPS)
-_UINT64, _BOOLEAN, _STRING = 8, 11, 12
+_UINT64, _BOOLEAN, _STRING, _UINT32S = 8, 11, 12, 28
+_OURS: Final = {EPOCH: _UINT64, SEQUENCE: _UINT64, ORDER: _UINT32S, GAPS: _STRING}
+"""Their types."""
 _UNFIT: Final = re.compile(r"[/+#%\x00-\x1f\x7f]")
 
 
 def sparkplug_id(name: str) -> str:
-    """A name as an id in a topic: what may not be in one is percent-encoded (tck-id-topic-structure-namespace-valid-device-id)."""
+    """A name as an id in a topic; what may not be in one is percent-encoded (topic-structure-namespace-valid-device-id)."""
     return _UNFIT.sub(lambda found: f"%{ord(found[0]):02X}", name)
 
 
 @dataclass(slots=True)
 class _Device:
-    """A machine. `last`: by path, (value, status, source time) as sent last. `born`: a DBIRTH stands."""
+    """A machine. `ours`: aliases of the metrics that number its values. `last`: by path, (value, status, source time) as sent
+    last. `born`: a DBIRTH stands."""
 
     id: str
     name: str
+    ours: dict[str, int]
     forms: dict[str, Form] = field(default_factory=dict)
     last: dict[str, tuple[Any, int, int]] = field(default_factory=dict)
     shape: tuple[Signal, ...] = ()
@@ -63,7 +69,7 @@ class PublishedNode:
         self._mark = mark
         self._epoch = epoch
         self._devices: dict[str, _Device] = {}
-        self._aliases = 0
+        self._aliases = self._mark_alias = 1
         self._bd_seq = 0
         self._seq = 0
         self._alive = False
@@ -75,7 +81,7 @@ class PublishedNode:
         self._bd_seq, self._alive = bd_seq, False
         for device in self._devices.values():
             device.born = False
-        return Will(self._topic("NDEATH"), self._death(now), qos=1, retain=False)
+        return Will(self._topic("NDEATH"), self._death(now), qos=1, retain=False, always=True)
 
     def death(self, now: int) -> Outgoing:
         """NDEATH by our own hand, before a DISCONNECT that makes the broker forget the will."""
@@ -94,7 +100,7 @@ class PublishedNode:
         metrics = [
             Metric("bdSeq", None, ms, _UINT64, self._bd_seq),
             Metric(REBIRTH, None, ms, _BOOLEAN, False),
-            Metric(MARK, None, ms, _STRING, self._mark),
+            Metric(MARK, self._mark_alias, ms, _STRING, self._mark),
         ]
         born = [self._say("NBIRTH", metrics, now)]
         for device in self._devices.values():
@@ -132,15 +138,13 @@ class PublishedNode:
 
     def _device(self, name: str) -> _Device:
         if name not in self._devices:
-            self._devices[name] = _Device(sparkplug_id(name), name)
+            self._devices[name] = _Device(sparkplug_id(name), name, {one: self._alias() for one in _OURS})
         return self._devices[name]
 
     def _describe(self, device: _Device, shape: tuple[Signal, ...]) -> None:
         known = device.forms
         device.shape = shape
-        device.forms = {
-            one.path: form_of(one, known[one.path].alias if one.path in known else self._alias()) for one in shape
-        }
+        device.forms = {one.path: form_of(one, known[one.path].alias if one.path in known else self._alias()) for one in shape}
         device.last = {path: last for path, last in device.last.items() if path in device.forms}
 
     def _alias(self) -> int:
@@ -149,10 +153,9 @@ class PublishedNode:
 
     def _birth(self, device: _Device, now: int) -> Outgoing:
         ms = now // 1_000_000
+        values: dict[str, Any] = {EPOCH: self._epoch, SEQUENCE: 0, ORDER: [], GAPS: "[]"}
         metrics = [
-            Metric(EPOCH, None, ms, _UINT64, self._epoch, properties={"readOnly": True}),
-            Metric(SEQUENCE, None, ms, _UINT64, 0, properties={"readOnly": True}),
-            Metric(GAPS, None, ms, _STRING, "[]", properties={"readOnly": True}),
+            Metric(name, device.ours[name], ms, kind, values[name], properties={"readOnly": True}) for name, kind in _OURS.items()
         ]
         for path, form in device.forms.items():
             value, status, time = device.last.get(path, (None, _NOTHING_YET, NO_TIME))
@@ -197,21 +200,27 @@ class PublishedNode:
     def _deliver(
         self, device: _Device, parcel: Parcel, sequence: int, delivery: Delivery, now: int, largest: int
     ) -> Iterator[Outgoing]:
-        gaps = [gap_to_json(parcel.machine, path, gap) for path, gap in delivery.gaps]
-        told = [{"signal": one["signal"], **one["gap"]} for one in gaps]
-        metrics = list(self._rows(device, delivery, now, parcel.historical))
-        if not metrics and not told:
+        told = [gap_to_json(parcel.machine, path, gap) for path, gap in delivery.gaps]
+        rows = list(self._rows(device, delivery, now, parcel.historical))
+        if not rows and not told:
             return
-        for start in range(0, max(1, len(metrics)), largest):
-            ms = now // 1_000_000
-            head = [
-                Metric(EPOCH, None, ms, _UINT64, parcel.epoch, is_historical=parcel.historical),
-                Metric(SEQUENCE, None, ms, _UINT64, sequence + start, is_historical=parcel.historical),
-            ]
+        order = sorted(range(len(rows)), key=lambda number: rows[number].timestamp or 0)
+        for start in range(0, max(1, len(rows)), largest):
+            some = order[start : start + largest]
+            ours: dict[str, Any] = {EPOCH: parcel.epoch, SEQUENCE: sequence + start}
+            if some != list(range(start, start + len(some))):
+                ours |= {SEQUENCE: sequence, ORDER: some}
             if told and not start:
-                text = json.dumps(told, separators=(",", ":"))
-                head.append(Metric(GAPS, None, ms, _STRING, text, is_historical=parcel.historical))
-            yield self._say("DDATA", [*head, *metrics[start : start + largest]], now, device.id)
+                ours[GAPS] = json.dumps([{"signal": one["signal"], **one["gap"]} for one in told], separators=(",", ":"))
+            head = [
+                Metric("", device.ours[name], now // 1_000_000, _OURS[name], value, is_historical=parcel.historical)
+                for name, value in ours.items()
+            ]
+            # The oldest value first, and what numbers them before it: at its time, so that all stand in the order of time.
+            if some:
+                for one in head:
+                    one.timestamp = rows[some[0]].timestamp
+            yield self._say("DDATA", [*head, *(rows[number] for number in some)], now, device.id)
 
     def _rows(self, device: _Device, delivery: Delivery, now: int, historical: bool) -> Iterator[Metric]:
         batch = delivery.batch
@@ -221,7 +230,7 @@ class PublishedNode:
         for handle, value, status, time in zip(batch.handles, batch.values, batch.statuses, batch.source_times, strict=True):
             path = delivery.paths[handle]
             at = batch.receive_time if time == NO_TIME else time
-            if not historical:
+            if not historical or path not in last or at >= last[path][2]:
                 last[path] = value, status, at
             yield forms[path].data(value, status, at, now, historical)
 

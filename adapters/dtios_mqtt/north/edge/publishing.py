@@ -27,7 +27,7 @@ __all__ = ["publisher"]
 _COVERED: Final = 0.05
 """Seconds at least between two questions to the broker whether it has what was sent."""
 _REFUSALS: Final = 100
-"""Refused commands that wait to be written down; of more the newest are only counted in the log."""
+"""Refused commands that wait to be written down; of more the newest are in the log alone."""
 
 publisher = Publisher("sparkplug", config=SparkplugConfig, summary="every machine as a device of a Sparkplug B edge node")
 
@@ -65,6 +65,8 @@ class _Edge:
         self._heard = anyio.Event()
         self._sent: deque[Parcel] = deque()
         self._more_sent = anyio.Event()
+        self._refused: deque[Refusal] = deque()
+        self._more_refused = anyio.Event()
 
     def will(self) -> Will:
         """With a bdSeq of its own for each CONNECT, kept over restarts (tck-id-topics-nbirth-bdseq-increment)."""
@@ -100,7 +102,9 @@ class _Edge:
         refused = [one for one, code in zip(filters, granted, strict=True) if code >= 128]
         if refused:
             raise ConfigurationError(
-                f"the broker does not let us listen to {refused[0]}", where=self._ctx.config.url, mend="allow it in its access list"
+                f"the broker does not let us listen to {refused[0]}",
+                where=self._ctx.config.url,
+                mend="allow it in its access list",
             )
 
     async def _publish(self, client: MqttClient) -> None:
@@ -144,27 +148,27 @@ class _Edge:
     # --- commands ---
 
     async def _listen(self, client: MqttClient) -> None:
-        put, get = anyio.create_memory_object_stream[Refusal](_REFUSALS)
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._write_down, get, name="sparkplug: refused commands")
-            with put:
-                while True:
-                    for refusal in self._take(client, await client.next()):
-                        self._ctx.log.warning(
-                            "a command from above is refused",
-                            device=refusal.device, metric=refusal.metric, value=refusal.value,
-                        )  # fmt: skip
-                        try:
-                            put.send_nowait(refusal)
-                        except anyio.WouldBlock:
-                            self._ctx.log.warning("too many refused commands: this one is not in the audit")
+            tasks.start_soon(self._write_down, name="sparkplug: refused commands")
+            while True:
+                for refusal in self._take(client, await client.next()):
+                    self._refuse(refusal)
+
+    def _refuse(self, one: Refusal) -> None:
+        kept = len(self._refused) < _REFUSALS
+        self._ctx.log.warning(
+            "a command from above is refused", device=one.device, metric=one.metric, value=one.value, audit=kept
+        )
+        if kept:
+            self._refused.append(one)
+            self._more_refused.set()
 
     def _take(self, client: MqttClient, message: Incoming) -> list[Refusal]:
         topic = parse_topic(message.topic)
         if topic is None:
             return []
         if topic.kind == "STATE":
-            if self._host.hear(message.payload):
+            if topic.node == self._ctx.config.host_id and self._host.hear(message.payload):
                 if self._host.online:
                     self._heard.set()
                 elif self._heard.is_set():
@@ -177,11 +181,14 @@ class _Edge:
                 self._say(client, self._node.births(self._ctx.clock.now()))
         return refused
 
-    async def _write_down(self, refused: "anyio.abc.ObjectReceiveStream[Refusal]") -> None:
-        async for one in refused:
-            machine = self._node.machine_of(one.device)
-            reason = f"the edge node takes no command but Rebirth (value {one.value})"
-            await self._ctx.note_refusal(machine, "write", one.metric, reason)
+    async def _write_down(self) -> None:
+        while True:
+            await self._more_refused.wait()
+            self._more_refused = anyio.Event()
+            while self._refused:
+                one = self._refused.popleft()
+                reason = f"the edge node takes no command but Rebirth (value {one.value})"
+                await self._ctx.note_refusal(self._node.machine_of(one.device), "write", one.metric, reason)
 
 
 def _next_bd_seq(file: Path) -> int:
