@@ -11,9 +11,8 @@ from dtios.model.machine import Signal
 from dtios.model.status import is_bad, is_good
 from dtios.model.values import NO_TIME, DateTime
 from dtios.model.wire_values import to_json
-from dtios_mqtt.sparkplug.datatypes import INTEGERS, datatype_of
+from dtios_mqtt.sparkplug.datatypes import ARRAYS, DATETIME, INTEGERS, datatype_of
 from dtios_mqtt.sparkplug.metric import Metric
-from dtios_mqtt.sparkplug.values import check_fit
 
 __all__ = ["BAD", "GOOD", "STALE", "Form", "form_of", "form_of_value", "quality"]
 
@@ -23,6 +22,9 @@ STALE: Final = 500
 """payloads-propertyset-quality-value-value."""
 _STRING: Final = 12
 _PLAIN: Final = frozenset({BuiltinType.String, BuiltinType.Guid, BuiltinType.ByteString, BuiltinType.DateTime})
+_FLOATS: Final = frozenset({9, 10})
+_TAKEN: Final[dict[int, type]] = {11: bool, 17: bytes, 18: bytes}
+"""What a metric holds that is neither a number nor a text."""
 _UNTOLD: Final = {bool: 11, int: 4, float: 10, str: _STRING}
 """Types of values whose signal is not described any more."""
 
@@ -81,12 +83,7 @@ class Form:
         if self.as_json:
             return json.dumps(to_json(value, None if self.signal is None else self.signal.type), separators=(",", ":"))
         said = [_wire(one) for one in value] if isinstance(value, list | tuple) else _wire(value)
-        try:
-            check_fit(said, self.datatype)
-        except ValueError:
-            return None
-        fits = self.datatype not in INTEGERS or _in_range(said, self.datatype)
-        return said if fits else None
+        return said if _fits(said, self.datatype) else None
 
 
 def _wire(value: Any) -> Any:
@@ -95,9 +92,17 @@ def _wire(value: Any) -> Any:
     return str(value) if isinstance(value, UUID) else value
 
 
-def _in_range(value: Any, datatype: int) -> bool:
-    bits, signed = INTEGERS[datatype]
-    return -(1 << bits - 1) <= value < 1 << bits - 1 if signed else 0 <= value < 1 << bits
+def _fits(value: Any, datatype: int) -> bool:
+    """NaN and members that no enumeration has are told as they are: this is what the machine said, and no command."""
+    if datatype in ARRAYS:
+        return isinstance(value, list) and all(_fits(one, ARRAYS[datatype][0]) for one in value)
+    if datatype in INTEGERS or datatype == DATETIME:
+        bits, signed = INTEGERS.get(datatype, (64, False))
+        low, high = (-(1 << bits - 1), 1 << bits - 1) if signed else (0, 1 << bits)
+        return isinstance(value, int) and not isinstance(value, bool) and low <= value < high
+    if datatype in _FLOATS:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, _TAKEN.get(datatype, str))
 
 
 def form_of(signal: Signal, alias: int) -> Form:
