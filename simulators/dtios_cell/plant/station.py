@@ -34,6 +34,8 @@ class Station:
     """Watts while it does nothing."""
     breaks: ClassVar[frozenset[Kind]] = frozenset()
     """Faults of the process that it knows; those of sensors and of the connection each station knows."""
+    verbs: ClassVar[frozenset[str]] = frozenset()
+    """Methods that may be asked for over the control endpoint."""
     levers: ClassVar[frozenset[str]] = frozenset()
     """Names under which `step` and `ramp` change the process itself."""
 
@@ -44,6 +46,8 @@ class Station:
         self.power = Power(around.timeline, self.standby)
         self.image: dict[str, Reading] = {}
         self.heard: list[Callable[[Reading], None]] = []
+        self.hurt: list[Callable[[Fault, bool], None]] = []
+        """Told of each fault as it begins (True) and as it is mended (False)."""
         self.faults: list[Fault] = []
         self._truth = around.truth
         # A stream apart: a noisy sensor must not change what chance brings to the process.
@@ -108,6 +112,8 @@ class Station:
         self._check(fault)
         self.faults.append(fault)
         self.write_down("fault", kind=kind.value, signal=signal, value=value, seconds=seconds)
+        for listener in self.hurt:
+            listener(fault, True)
         self.broken(fault)
         if seconds is not None:
             self.timeline.after(seconds, lambda: self.clear(fault))
@@ -118,6 +124,8 @@ class Station:
         if fault in self.faults:
             self.faults.remove(fault)
             self.write_down("mended", kind=fault.kind.value, signal=fault.signal)
+            for listener in self.hurt:
+                listener(fault, False)
             self.mended(fault)
 
     def broken(self, fault: Fault) -> None:

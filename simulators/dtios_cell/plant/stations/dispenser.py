@@ -20,6 +20,7 @@ class Dispenser(Worker):
 
     kind: ClassVar[str] = "dispenser"
     standby: ClassVar[float] = 45.0
+    verbs: ClassVar[frozenset[str]] = frozenset({"abort", "dispense", "reset", "set_trim"})
     levers: ClassVar[frozenset[str]] = frozenset({"Warmth"})
 
     def __init__(self, name: str, around: Surroundings, model: DispensingModel | None = None) -> None:

@@ -18,6 +18,7 @@ class Gauge(Worker):
 
     kind: ClassVar[str] = "gauge"
     standby: ClassVar[float] = 25.0
+    verbs: ClassVar[frozenset[str]] = frozenset({"abort", "measure", "reset"})
     levers: ClassVar[frozenset[str]] = frozenset({"Bias"})
 
     def __init__(self, name: str, around: Surroundings, model: GaugeModel | None = None) -> None:

@@ -18,6 +18,7 @@ class Mill(Worker):
 
     kind: ClassVar[str] = "mill"
     standby: ClassVar[float] = 240.0
+    verbs: ClassVar[frozenset[str]] = frozenset({"abort", "reset", "set_trigger"})
     breaks: ClassVar[frozenset[Kind]] = frozenset({Kind.TOOL_BREAK})
 
     def __init__(self, name: str, around: Surroundings) -> None:

@@ -32,6 +32,7 @@ class Robot(Station):
 
     kind: ClassVar[str] = "robot"
     standby: ClassVar[float] = 105.0
+    verbs: ClassVar[frozenset[str]] = frozenset({"joints", "load_program", "reset", "start", "stop"})
     breaks: ClassVar[frozenset[Kind]] = frozenset({Kind.GRIP_LOSS, Kind.PROTECTIVE_STOP})
 
     def __init__(self, name: str, around: Surroundings, places: Mapping[str, tuple[Pose, Place]]) -> None:

@@ -17,6 +17,7 @@ _WATTS: Final = 240.0
 class Screwdriver(Worker):
     kind: ClassVar[str] = "screwdriver"
     standby: ClassVar[float] = 30.0
+    verbs: ClassVar[frozenset[str]] = frozenset({"abort", "drive", "reset"})
     levers: ClassVar[frozenset[str]] = frozenset({"Friction"})
 
     def __init__(self, name: str, around: Surroundings, model: ScrewingModel | None = None) -> None:

@@ -21,6 +21,7 @@ class Store(Station):
 
     kind: ClassVar[str] = "store"
     standby: ClassVar[float] = 80.0
+    verbs: ClassVar[frozenset[str]] = frozenset({"fetch", "put_away"})
     breaks: ClassVar[frozenset[Kind]] = frozenset({Kind.WRONG_CARRIER})
 
     def __init__(self, name: str, around: Surroundings, slots: Mapping[str, Housing | None]) -> None:

@@ -23,6 +23,7 @@ class TurningCentre(Worker):
 
     kind: ClassVar[str] = "turning"
     standby: ClassVar[float] = 650.0
+    verbs: ClassVar[frozenset[str]] = frozenset({"abort", "change_tool", "reset", "set_offset", "turn"})
     breaks: ClassVar[frozenset[Kind]] = frozenset({Kind.TOOL_BREAK})
     levers: ClassVar[frozenset[str]] = frozenset({"Fixture"})
 

@@ -28,6 +28,7 @@ class Vehicle(Station):
 
     kind: ClassVar[str] = "vehicle"
     standby: ClassVar[float] = 12.0
+    verbs: ClassVar[frozenset[str]] = frozenset({"drive", "drop", "pick", "stop"})
     breaks: ClassVar[frozenset[Kind]] = frozenset({Kind.BLOCKED_EDGE})
 
     def __init__(
