@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SECONDS ?=
 
-.PHONY: help demo test check unit soak fuzz fuzz-install bench interop-install clean
+.PHONY: help demo test check unit soak fuzz fuzz-install bench interop-install grades clean
 
 help:
 	@echo "make demo [SECONDS=20]   two simulated machines, OPC UA and Sparkplug, run by the same app"
@@ -14,6 +14,7 @@ help:
 	@echo "make bench               measure, each figure beside a peer's"
 	@echo "make soak                the slow tests"
 	@echo "make fuzz                search for answers of a server that break the client (installs atheris)"
+	@echo "make grades              grade the adapters anew, after a change of their sources"
 	@echo "make interop-install     node packages for tests/interop (needs node and npm)"
 
 $(READY): pyproject.toml constraints.txt
@@ -46,6 +47,9 @@ fuzz: fuzz-install
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks
+
+grades: $(READY)
+	for name in mqtt opcua; do $(BIN)/dtios adapters grade $$name --at-least gold --output adapters/dtios_$$name/grade.json || exit 1; done
 
 interop-install:
 	cd tests/interop && npm ci --no-audit --no-fund

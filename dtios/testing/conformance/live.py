@@ -123,6 +123,7 @@ class LiveConformance(Suite):
             async with standing(probe):
                 line.half_open(DOWN)
                 await lost_within(probe, SILENCE, "a machine that is no longer heard (keep-alive 2 s)")
+            await line.heal()
 
     @check("LIV-10", "a slow network ends no session", Level.GOLD, Need.NETWORK)
     async def test_slow_network(self) -> None:

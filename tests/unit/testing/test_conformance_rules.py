@@ -1,66 +1,183 @@
-"""The suite's own form: every check has an id and a name of its own, and would notice an adapter that breaks a promise."""
+"""The suite's own form: every rule has an id, a title and a level, and catches an adapter that breaks it."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
-from dtios.model.values import DataValue
-from dtios.sdk.adapter import Connection, ConnectionSettings, LastCheck, Write
+from dtios.sdk.adapter import ConnectionSettings
 from dtios.testing import MemoryAdapter
-from dtios.testing.conformance import RULES, AdapterConformance, Rig
+from dtios.testing.conformance import (
+    RULES,
+    AdapterConformance,
+    Level,
+    Line,
+    LiveConformance,
+    LiveMachine,
+    Need,
+    Outcome,
+    Result,
+    Rig,
+    Rule,
+    grade_of,
+    graded,
+    rules_of,
+)
 from dtios.testing.memory import MemoryConnection
-from tests.conformance.memory_rig import MemoryRig
+from tests.conformance.memory_rig import MemoryLine, MemoryRig
+from tests.unit.testing.mutants import LIVE_MUTANTS, MUTANTS, Faulty
+
+LIVE_RULES = rules_of(LiveConformance)
+QUICK_LIVE_RULES = [f"LIV-{n}" for n in range(1, 8)]
+PATIENCE = 0.4
+"""Of a rig in memory: what does not come in this time comes never."""
 
 
-def test_every_check_has_its_own_id_and_name() -> None:
-    found = RULES
-    tests = [name for name in dir(AdapterConformance) if name.startswith("test_")]
-    assert sorted(rule.test for rule in found) == sorted(tests)
-    assert len({rule.id for rule in found}) == len({rule.title for rule in found}) == len(found) > 20
+@asynccontextmanager
+async def rig_of(kind: type[MemoryConnection]) -> AsyncIterator[Rig]:
+    rig = MemoryRig()
+    rig.patience = PATIENCE
+    rig.adapter = Faulty(kind, rig.server)
+    async with rig.server:
+        yield rig
 
 
-class Forgetful(MemoryConnection):
-    """Asks the last check after the hand-over, repeats what was not answered, and shows the last good value."""
+class InMemory(LiveMachine):
+    """A live machine whose network is its own."""
 
-    async def write(self, writes: Sequence[Write], last_check: LastCheck) -> list[int]:
-        statuses = await super().write(writes, lambda: None)
-        last_check()
-        return statuses
-
-    async def read(self, addresses: Sequence[str]) -> list[DataValue]:
-        readings = await super().read(addresses)
-        return [DataValue(0.0 if r.value is None else r.value, r.status) for r in readings]
-
-
-class Broken(MemoryAdapter):
-    def connect(self, url: str, settings: ConnectionSettings, home: Path) -> Connection:
-        super().connect(url, settings, home)
-        return Forgetful(self._servers[url], settings)
-
-
-class Suite(AdapterConformance):
-    __test__ = False
+    patience = PATIENCE
+    found_within = 1.0
+    memory: MemoryRig
 
     @asynccontextmanager
-    async def rig(self) -> AsyncIterator[Rig]:
-        rig = MemoryRig()
-        rig.adapter = Broken(rig.server)
-        async with rig.server:
-            yield rig
+    async def line(self) -> AsyncIterator[tuple[str, Line]]:
+        yield self.url, MemoryLine(self.memory.server)
 
 
-@pytest.mark.parametrize("test", ["test_last_check_refuses", "test_bad_has_no_value", "test_unknown_points", "test_source_times"])
-async def test_an_adapter_that_breaks_a_promise_fails_the_check(test: str) -> None:
-    checks: Any = Suite()
-    with pytest.raises(ExceptionGroup) as caught:
-        await getattr(checks, test)()
-    assert caught.group_contains(AssertionError)
+@asynccontextmanager
+async def live_of(kind: type[MemoryConnection]) -> AsyncIterator[Rig]:
+    async with rig_of(kind) as rig:
+        assert isinstance(rig, MemoryRig)
+        live = InMemory(rig.adapter, rig.url, ConnectionSettings(publishing_interval=0.02), rig.home)
+        live.memory = rig
+        yield live
 
 
-@pytest.mark.parametrize("test", ["test_read_types", "test_outputs"])
-async def test_and_passes_those_it_keeps(test: str) -> None:
-    checks: Any = Suite()
-    await getattr(checks, test)()
+async def the_result(kind: type[MemoryConnection], rule: str) -> Result:
+    live = rule.startswith("LIV")
+    suite = LiveConformance if live else AdapterConformance
+    (result,) = [one async for one in graded(lambda: (live_of if live else rig_of)(kind), [rule], suite)]
+    return result
+
+
+def timed(rules: Iterable[str]) -> list[Any]:
+    """Rules whose promise is a time take it."""
+    long = {"CON-7", "FLT-4", "LIV-8", "LIV-9", "LIV-10"}
+    return [pytest.param(rule, marks=pytest.mark.slow) if rule in long else rule for rule in rules]
+
+
+def test_every_rule_has_its_own_id_and_title() -> None:
+    tests = [name for suite in (AdapterConformance, LiveConformance) for name in dir(suite) if name.startswith("test_")]
+    rules = (*RULES, *LIVE_RULES)
+    assert sorted(rule.test for rule in rules) == sorted(tests)
+    assert len({rule.id for rule in rules}) == len(rules) > 60
+    for suite in (RULES, LIVE_RULES):
+        assert len({rule.title for rule in suite}) == len(suite)
+
+
+def test_every_rule_has_an_adapter_that_breaks_it() -> None:
+    assert list(MUTANTS) == [rule.id for rule in RULES]
+    assert list(LIVE_MUTANTS) == [rule.id for rule in LIVE_RULES]
+
+
+@pytest.mark.parametrize("rule", timed([*MUTANTS, *LIVE_MUTANTS]))
+async def test_an_adapter_that_breaks_a_rule_is_caught(rule: str) -> None:
+    result = await the_result((MUTANTS | LIVE_MUTANTS)[rule], rule)
+    assert result.outcome is Outcome.FAILED, f"{result.rule.title}: {result.reason}"
+    assert result.reason
+    assert not result.reason.startswith(("TypeError", "AttributeError", "NameError", "KeyError")), result.reason
+    print(f"{rule}: {result.reason}")
+
+
+@pytest.mark.parametrize("rule", timed(LIVE_MUTANTS))
+async def test_one_that_breaks_none_is_not(rule: str) -> None:
+    result = await the_result(MemoryConnection, rule)
+    assert result.outcome is Outcome.PASSED, result.reason
+
+
+# --- the grade ---
+
+
+def results(*outcomes: tuple[Level, Outcome]) -> list[Result]:
+    return [Result(Rule(str(n), "", level, (), ""), outcome, 0.0) for n, (level, outcome) in enumerate(outcomes)]
+
+
+PASSED, FAILED, NOT = Outcome.PASSED, Outcome.FAILED, Outcome.NOT_APPLICABLE
+BRONZE, SILVER, GOLD, PLATINUM = Level
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "grade"),
+    [
+        ([(BRONZE, PASSED), (SILVER, PASSED), (GOLD, PASSED), (PLATINUM, PASSED)], PLATINUM),
+        ([(BRONZE, PASSED), (SILVER, PASSED), (SILVER, FAILED), (GOLD, PASSED)], BRONZE),
+        ([(BRONZE, FAILED), (SILVER, PASSED)], None),
+        ([(BRONZE, PASSED), (SILVER, PASSED), (GOLD, NOT)], SILVER),
+        ([(BRONZE, PASSED), (SILVER, NOT), (GOLD, PASSED)], GOLD),
+        ([(BRONZE, NOT)], None),
+        ([], None),
+    ],
+)
+def test_the_grade(outcomes: list[tuple[Level, Outcome]], grade: Level | None) -> None:
+    assert grade_of(results(*outcomes)) is grade
+
+
+class WithoutMethods(MemoryRig):
+    lacks: ClassVar = {Need.METHODS: "this machine has no methods"}
+    absent: ClassVar = {"Float": "it counts in whole numbers"}
+
+
+@asynccontextmanager
+async def lacking() -> AsyncIterator[Rig]:
+    rig = WithoutMethods()
+    async with rig.server:
+        yield rig
+
+
+async def test_what_a_rig_has_not_is_not_applicable_and_says_why() -> None:
+    found = {result.rule.id: result async for result in graded(lacking, ["CAL-2", "VAL-1"])}
+    assert (found["CAL-2"].outcome, found["CAL-2"].reason) == (NOT, "this machine has no methods")
+    assert (found["VAL-1"].outcome, found["VAL-1"].reason) == (PASSED, "Float was not tried: it counts in whole numbers")
+
+
+async def test_a_rig_that_cannot_what_it_does_not_lack_fails() -> None:
+    class Unfinished(MemoryRig):
+        async def skew(self, seconds: float) -> None:
+            raise NotImplementedError
+
+    @asynccontextmanager
+    async def rig() -> AsyncIterator[Rig]:
+        made = Unfinished()
+        async with made.server:
+            yield made
+
+    (result,) = [one async for one in graded(rig, ["FLT-7"])]
+    assert result.outcome is FAILED
+    assert "`lacks`" in result.reason
+
+
+async def test_a_live_machine_is_never_touched() -> None:
+    rig = MemoryRig()
+    async with rig.server:
+        live = InMemory(MemoryAdapter(rig.server), rig.url, ConnectionSettings(publishing_interval=0.02), Path("/nowhere"))
+        live.memory = rig
+
+        @asynccontextmanager
+        async def make() -> AsyncIterator[Rig]:
+            yield live
+
+        outcomes = [one.outcome async for one in graded(make, QUICK_LIVE_RULES, LiveConformance)]
+    assert set(outcomes) == {PASSED}
+    assert rig.server.commands == []
