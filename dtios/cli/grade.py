@@ -1,5 +1,6 @@
 """`dtios adapters grade`: what an adapter keeps of what every adapter promises."""
 
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ from dtios.model.errors import ConfigurationError
 from dtios.sdk.grade import Level
 
 if TYPE_CHECKING:
-    from dtios.runtime.registry import Registry
+    from dtios.runtime.registry import Kind, Plugin, Registry
     from dtios.sdk.adapter import Adapter
     from dtios.testing.conformance import Result, Rig
 
@@ -59,7 +60,7 @@ def command(
 ) -> int:  # fmt: skip
     """Grade the adapter NAME: bronze, silver, gold or platinum. Every rule is tried on the machine of the adapter's rig, which
     is harmed for that. A machine at --endpoint is never harmed: nothing is written or called there, and only rules that read
-    are tried.
+    are tried. NAME is an installed adapter, or MODULE:NAME as its rig may be.
 
     \b
     Examples:
@@ -75,8 +76,9 @@ def command(
     if endpoint is not None and rig is not None:
         raise ConfigurationError("a live machine needs no rig", where="--rig", mend="give either --rig or --endpoint")
     quiet_logging()
-    registry = Registry()
-    adapter = registry.adapter(name)
+    adapter_plugin = _plugin(Registry(), "adapter", name)
+    adapter = adapter_plugin.load()
+    rig_plugin = None if endpoint is not None else _plugin(Registry(), "rig", rig or adapter.name)
     wanted = Target(endpoint or "", None, None, state, security, user, 10.0)
 
     async def main() -> int:
@@ -89,9 +91,9 @@ def command(
                 raise ConfigurationError(f"there is no rule {rule}", where="--rule", mend=f"there are {', '.join(known)}")
         results: list[Result] = []
         with _said(as_json, len(rules) or len(known)) as tell:
-            async with _benched(registry, adapter, rig) if endpoint is None else _live(adapter, wanted) as make:
+            async with _live(adapter, wanted) if rig_plugin is None else _benched(rig_plugin, adapter) as make:
                 await _run(make, rules, suite, results, tell)
-        form = form_of(adapter, results, endpoint, bool(rules) or endpoint is not None, _version(registry, name))
+        form = form_of(adapter, results, endpoint, bool(rules) or endpoint is not None, _version(adapter_plugin))
         return await _end(form, results, at_least, output, as_json)
 
     return run_async(main)
@@ -108,13 +110,22 @@ async def _run(make: Make, rules: tuple[str, ...], suite: Any, results: "list[Re
         await tell(result, len(results))
 
 
-@asynccontextmanager
-async def _benched(registry: "Registry", adapter: "Adapter", given: str | None) -> AsyncIterator[Make]:
-    """Rigs of the adapter's own bench."""
+def _plugin(registry: "Registry", kind: "Kind", name: str) -> "Plugin":
+    """One that is installed, or MODULE:NAME, which may stand in the current folder."""
     from dtios.runtime.registry import Plugin
+
+    if ":" not in name:
+        return registry.plugin(kind, name)
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    return Plugin(kind, "", name)
+
+
+@asynccontextmanager
+async def _benched(plugin: "Plugin", adapter: "Adapter") -> AsyncIterator[Make]:
+    """Rigs of the adapter's own bench."""
     from dtios.testing.conformance import Bench
 
-    plugin = registry.plugin("rig", adapter.name) if given is None else Plugin("rig", adapter.name, given)
     found = plugin.load()
     try:
         bench = found() if callable(found) else found
@@ -123,6 +134,9 @@ async def _benched(registry: "Registry", adapter: "Adapter", given: str | None) 
     if not isinstance(bench, Bench):
         raise plugin.wrong(f"it is a {type(bench).__name__}, no Bench")
     async with bench:
+        async with bench.rig() as first:
+            if first.adapter is not adapter:
+                raise plugin.wrong(f"it grades another adapter than {adapter.name}, {first.adapter.name}")
         yield bench.rig
 
 
@@ -195,12 +209,11 @@ def _write(output: Path, form: dict[str, Any], results: "list[Result]") -> None:
         raise ConfigurationError(reason, where=str(output), mend="take another --output") from error
 
 
-def _version(registry: "Registry", name: str) -> str | None:
+def _version(plugin: "Plugin") -> str | None:
     """Of the distribution that the adapter comes from."""
     from importlib.metadata import version
 
-    distribution = registry.plugin("adapter", name).distribution
-    return version(distribution) if distribution else None
+    return version(plugin.distribution) if plugin.distribution else None
 
 
 def _text(form: dict[str, Any], results: "list[Result]") -> str:

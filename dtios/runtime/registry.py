@@ -35,7 +35,8 @@ GROUPS: dict[Kind, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Plugin:
-    """One entry point. `target` is `module:attribute`; empty for an object given directly (`given`)."""
+    """One entry point. `target` is `module:attribute`; empty for an object given directly (`given`). Without a name it is no
+    entry point but was named by a person."""
 
     kind: Kind
     name: str
@@ -69,14 +70,15 @@ class Plugin:
                 raise self.wrong(f"it cannot be made: {type(error).__name__}: {error}") from error
         if not isinstance(found, Adapter):
             raise self.wrong(f"it is a {type(found).__name__}, no Adapter")
-        if found.name != self.name:
+        if self.name and found.name != self.name:
             raise self.wrong(f"the adapter calls itself {found.name}")
         if not found.schemes or not set(self.schemes) <= set(found.schemes):
             raise self.wrong(f"it answers to the schemes {', '.join(found.schemes) or 'none'}")
         return found
 
     def wrong(self, message: str) -> ConfigurationError:
-        where = f"entry point {self.name} = {self.target}" + (f" of {self.distribution}" if self.distribution else "")
+        where = f"entry point {self.name} = {self.target}" if self.name else self.target
+        where += f" of {self.distribution}" if self.distribution else ""
         return ConfigurationError(message, where=where, mend="correct or uninstall the plug-in")
 
 

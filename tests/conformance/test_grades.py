@@ -1,4 +1,4 @@
-"""What lies beside the first-party adapters as their grade is what the suite says, of the sources that are there, and gold at least."""
+"""The grades beside the first-party adapters are what the suite says, of the sources that are there, and gold at least."""
 
 import json
 from collections.abc import Callable

@@ -13,8 +13,11 @@ from tests.docs.markdown import ROOT
 
 MODEL = [f"dtios.model.{m.name}" for m in pkgutil.iter_modules(dtios.model.__path__)]
 ROOMS = ("adapter", "commands", "forwarding", "pki", "secrets")
-PUBLIC = ["dtios.sdk", *(f"dtios.sdk.{room}" for room in ROOMS), "dtios.testing", *MODEL]
-PAGES = {name: "sdk.md" for name in PUBLIC if name.startswith("dtios.sdk")} | {"dtios.testing": "testing.md"}
+PUBLIC = ["dtios.sdk", *(f"dtios.sdk.{room}" for room in ROOMS), "dtios.testing", "dtios.testing.conformance", *MODEL]
+PAGES = {name: "sdk.md" for name in PUBLIC if name.startswith("dtios.sdk")} | {
+    "dtios.testing": "testing.md",
+    "dtios.testing.conformance": "testing.md",
+}
 """Where each name of a module is described."""
 
 
