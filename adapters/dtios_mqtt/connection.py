@@ -17,7 +17,7 @@ from dtios.mapping.profiles.library import ProfileLibrary
 from dtios.model.status import BAD_NODE_ID_UNKNOWN
 from dtios.model.values import DataValue, QualifiedName
 from dtios.sdk.adapter import Call, Complaint, Connection, Fingerprint, LastCheck, MonitoredPoint, Progress, Publish, Sink, Write
-from dtios.sdk.errors import ConfigurationError, CredentialsError, TemporaryError
+from dtios.sdk.errors import ConfigurationError, DtiosError, TemporaryError
 from dtios_mqtt.complaints import Complaints
 from dtios_mqtt.errors import LostError
 from dtios_mqtt.hearing import Hearing
@@ -83,15 +83,17 @@ class MqttConnection(Connection):
             async with anyio.create_task_group() as tasks:
                 for role, client in served:
                     tasks.start_soon(client.serve, name=f"mqtt socket {self.address.url}")
-                    await self._subscribe(client, [one for speaker in role.speakers for one in speaker.filters])
+                    await client.follow([one for speaker in role.speakers for one in speaker.filters])
                     for speaker in role.speakers:
                         await speaker.begin(Place(client, image, sink, self.complaints, instance, self._hearing.news))
                     tasks.start_soon(self._hear, client, role.speakers, name=f"mqtt messages {self.address.url}")
                 self._hearing.begin()
                 tasks.start_soon(self._time, clients, sink, name=f"mqtt timers {self.address.url}")
                 task_status.started()
-        except* LostError as group:
+        except* (LostError, DtiosError) as group:
             reason = _first(group)
+            if isinstance(reason, DtiosError):
+                raise reason from reason.__cause__
             raise TemporaryError(str(reason), where=self.address.url, mend=_MEND) from reason
         finally:
             self._image = None
@@ -103,17 +105,6 @@ class MqttConnection(Connection):
             return instance_id(self._home)
         except OSError as error:
             raise ConfigurationError(f"the runtime's id cannot be kept ({error.strerror})", where=str(self._home)) from error
-
-    async def _subscribe(self, client: MqttClient, filters: Sequence[tuple[str, int]]) -> None:
-        granted = await client.subscribe(filters)
-        if len(granted) != len(filters):
-            raise TemporaryError("the broker answered a subscription wrongly", where=self.address.url, mend=_MEND)
-        refused = [one for (one, _), qos in zip(filters, granted, strict=True) if qos > 2]
-        if refused:
-            raise CredentialsError(
-                f"the broker does not let us read {', '.join(refused)}", where=self.address.url,
-                mend="allow it in the broker's access rules, or connect as another user",
-            )  # fmt: skip
 
     async def _open(self, role: Role, clients: list[MqttClient]) -> MqttClient:
         client = await open_client(self.address, self._settings, self._home, role)
@@ -231,5 +222,7 @@ class MqttConnection(Connection):
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    found = group.exceptions[0]
+    """What says most: that a session is lost may only follow from what ended it."""
+    said = group.subgroup(DtiosError) or group
+    found = said.exceptions[0]
     return _first(found) if isinstance(found, BaseExceptionGroup) else found

@@ -21,6 +21,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from dtios.sdk.adapter import LastCheck
+from dtios.sdk.errors import CredentialsError
 from dtios_mqtt.errors import LostError, connect_error
 from dtios_mqtt.session.buffered import BufferedSocket
 from dtios_mqtt.session.messages import Incoming, Outgoing, Will
@@ -393,6 +394,18 @@ class MqttClient:
         if self._version == MQTTProtocolVersion.MQTTv5:
             wanted = [(one, SubscribeOptions(qos=qos, noLocal=no_local)) for one, qos in filters]
         return await self._answer("a subscription", *self._paho.subscribe(wanted))
+
+    async def follow(self, filters: Sequence[tuple[str, int]]) -> None:
+        """Subscribe to all of these. Raises LostError, and CredentialsError where the broker refuses one."""
+        granted = await self.subscribe(filters)
+        if len(granted) != len(filters):
+            raise LostError("the broker answered a subscription wrongly")
+        refused = [one for (one, _), qos in zip(filters, granted, strict=True) if qos > 2]
+        if refused:
+            raise CredentialsError(
+                f"the broker does not let us read {', '.join(refused)}", where=self._address.url,
+                mend="allow it in the broker's access rules, or connect as another user",
+            )  # fmt: skip
 
     async def unsubscribe(self, filters: Sequence[str]) -> None:
         """Returns when the broker has answered; whether it knew them does not matter. Raises LostError."""

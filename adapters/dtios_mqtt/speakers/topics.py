@@ -98,7 +98,7 @@ class TopicSpeaker(Speaker):
         self._subscribed = {one for one, _ in wanted}
         for machine in self._machines.values():
             self.place.image.know(machine.points())
-        await client.subscribe(more)
+        await client.follow(more)
         await client.unsubscribe(sorted(gone))
 
     # --- up ---
