@@ -53,6 +53,7 @@ class MqttConnection(Connection):
         self.address = address
         self._settings = settings
         self._home = home
+        self._run = token_hex(8)
         self._speakers: list[Speaker] = [
             SparkplugSpeaker(settings.host_id, settings.timeout, settings.reorder_timeout),
             Vda5050Speaker(settings.vda_interfaces),
@@ -168,9 +169,11 @@ class MqttConnection(Connection):
 
     async def fingerprint(self) -> Fingerprint:
         """Machines come and go by their messages, and are told by `Sink.changed`; what was learned outlives sessions, and not
-        the process: what an earlier one knew is to be heard again."""
+        the process: what an earlier one knew is to be heard again. Nor is a connection that has heard nothing yet taken for one
+        that has."""
         self._standing()
-        return Fingerprint(NAMESPACE, _RUN)
+        learned = any(speaker.nodes() for speaker in self._speakers)
+        return Fingerprint(NAMESPACE, _RUN if learned else self._run)
 
     async def browse(self, progress: Progress | None = None) -> BrowseFacts:
         self._standing()
