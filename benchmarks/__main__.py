@@ -86,7 +86,13 @@ def _rows(figure: Figure, unit: Unit, runs: list[Run], found: dict[str, list[dic
 
 def _once(run: Run, figure: Figure, sizes: Sizes, url: str) -> dict[str, Any]:
     count = {"live": sizes.trips, "tree": 1}.get(figure.server, int(sizes.values * run.weight))
-    module = [f"benchmarks.{run.module}", *run.arguments, url, str(count), str(sizes.items if figure.server == "replay" else 0)]
+    module = [
+        f"benchmarks.{run.module}",
+        *run.arguments,
+        url,
+        str(count),
+        str(_items(figure, sizes) if figure.server == "replay" else 0),
+    ]
     command = [a.replace("{url}", url) for a in run.arguments] if run.module == "python" else ["-m", *module]
     with tempfile.TemporaryDirectory() as state:
         environment = {**_environment(), "DTIOS_STATE": state}
@@ -103,9 +109,13 @@ def _once(run: Run, figure: Figure, sizes: Sizes, url: str) -> dict[str, Any]:
     return {**result, "elapsed": elapsed}
 
 
+def _items(figure: Figure, sizes: Sizes) -> int:
+    return sizes.items if figure.items is None else figure.items
+
+
 @contextmanager
 def _server(figure: Figure, sizes: Sizes) -> Iterator[str]:
-    count = {"replay": sizes.items, "live": 0, "tree": sizes.nodes}.get(figure.server, figure.batch)
+    count = {"replay": _items(figure, sizes), "live": 0, "tree": sizes.nodes}.get(figure.server, figure.batch)
     module = "benchmarks.mqtt_server" if figure.batch else "benchmarks.server"
     process = subprocess.Popen(
         [sys.executable, "-m", module, figure.server, str(count)],

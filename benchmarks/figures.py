@@ -25,7 +25,7 @@ class Run:
     """
 
     name: str
-    module: Literal["ours", "ledger", "peers", "mqtt_peers", "python"]
+    module: Literal["ours", "ledger", "peers", "mqtt_peers", "north", "python"]
     arguments: tuple[str, ...]
     weight: float = 1.0
     at_most: float | None = None
@@ -58,6 +58,8 @@ class Figure:
     rounds: int | None = None
     batch: int = 0
     """MQTT: values in a message."""
+    items: int | None = None
+    """Variables that the server has; else as `Sizes` says."""
 
 
 _CPU = Unit("CPU s / million", "cpu", 1e6, "values", bounded=True)
@@ -171,4 +173,13 @@ FIGURES: tuple[Figure, ...] = (
     _mqtt("Sparkplug, 1 metric a message", "sparkplug", 1, 0.5),
     _mqtt("Sparkplug, 10 metrics a message", "sparkplug", 10, 1),
     _mqtt("Sparkplug, 100 metrics a message", "sparkplug", 100, 1.5),
+    Figure(
+        "OPC UA upwards to MQTT, 1,000 variables",
+        "replay",
+        (_CPU, _RATE),
+        (Run("publisher json, in a process", "north", ("json",), 4, 0.4),),
+        (Run("asyncua and paho, a message for each value", "north", ("bridge",), 0.2),),
+        rounds=2,
+        items=1_000,
+    ),
 )

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from typing import Final
 
+from benchmarks.mqtt_wire import CONNECT, PING, PUBLISH, SUBSCRIBE, packet, packets
 from dtios_mqtt.sparkplug.encoding import encode
 from dtios_mqtt.sparkplug.metric import Metric, Payload
 
@@ -29,7 +30,6 @@ topics:
 """
 _SETTLE: Final = 2.0
 """Seconds between births and data: until then whoever subscribes is connected."""
-_CONNECT, _PUBLISH, _SUBSCRIBE, _PING = 1, 3, 8, 12
 _NODE: Final = "spBv1.0/bench/{}/edge"
 
 
@@ -45,48 +45,34 @@ class Session:
 
     async def serve(self) -> None:
         try:
-            while True:
-                head, body = await self._packet()
+            async for head, body in packets(self._reader):
                 self._answer(head, body)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
         finally:
             if self._replay is not None:
                 self._replay.cancel()
             self._writer.close()
 
-    async def _packet(self) -> tuple[int, bytes]:
-        head = (await self._reader.readexactly(1))[0]
-        size = shift = 0
-        while True:
-            byte = (await self._reader.readexactly(1))[0]
-            size |= (byte & 0x7F) << shift
-            shift += 7
-            if byte < 0x80:
-                return head, await self._reader.readexactly(size)
-
     def _answer(self, head: int, body: bytes) -> None:
         kind = head >> 4
-        if kind == _CONNECT:
+        if kind == CONNECT:
             self._send(0x20, b"\0\0")
-        elif kind == _SUBSCRIBE:
+        elif kind == SUBSCRIBE:
             self._send(0x90, body[:2] + b"\0" * _filters(body[2:]))
             wanted = b"spBv1.0/#" if self._kind == "sparkplug" else b"bench/"
             if wanted in body and self._replay is None:
                 self._replay = asyncio.create_task(self._send_all(), name="replay")
-        elif kind == _PUBLISH and head & 0x06:
+        elif kind == PUBLISH and head & 0x06:
             size = int.from_bytes(body[:2], "big")
             self._send(0x40, body[2 + size : 4 + size])
-        elif kind == _PING:
+        elif kind == PING:
             self._send(0xD0, b"")
 
     def _send(self, head: int, body: bytes) -> None:
-        self._writer.write(bytes([head]) + _size(len(body)) + body)
+        self._writer.write(packet(head, body))
 
     def _message(self, topic: str, payload: bytes) -> bytes:
         name = topic.encode()
-        body = len(name).to_bytes(2, "big") + name + payload
-        return b"\x30" + _size(len(body)) + body
+        return packet(0x30, len(name).to_bytes(2, "big") + name + payload)
 
     async def _send_all(self) -> None:
         births, data = (_sparkplug if self._kind == "sparkplug" else _json)(self._count)
@@ -133,14 +119,6 @@ def _filters(data: bytes) -> int:
         at += 3 + int.from_bytes(data[at : at + 2], "big")
         found += 1
     return found
-
-
-def _size(number: int) -> bytes:
-    made = bytearray()
-    while number > 0x7F:
-        made.append(number & 0x7F | 0x80)
-        number >>= 7
-    return bytes([*made, number])
 
 
 async def _main(kind: str, count: int) -> None:

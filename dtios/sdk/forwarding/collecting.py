@@ -37,8 +37,8 @@ async def collect(
 
     What a machine says within `interval` seconds becomes one parcel; more than `largest` values become several. A value is
     acknowledged to the runtime when its parcel is secured: after a sudden end, what was neither sent nor written lies in a Gap,
-    by the `name` under which the values are subscribed. `capacity` values of a machine wait in the runtime, of more the oldest
-    are dropped with a Gap.
+    by the `name` under which the values are subscribed. `capacity` values of a machine wait in the runtime; then they hold the
+    machine up, for half a second at most, and of more the oldest are dropped with a Gap (the policy `block`).
     """
     following: dict[str, _Following] = {}
     async with anyio.create_task_group() as tasks, ctx.follow_machines() as changes:
@@ -114,7 +114,7 @@ class _Following:
             return
         self._bundle.clear()
         subscribed = self._machine.subscribe(
-            *self._signals, policy="drop-oldest", capacity=self._capacity, name=self._name, window=LARGEST_WINDOW
+            *self._signals, policy="block", capacity=self._capacity, name=self._name, window=LARGEST_WINDOW
         )
         try:
             async with subscribed as subscription, anyio.create_task_group() as tasks:
