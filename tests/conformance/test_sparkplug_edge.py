@@ -17,14 +17,19 @@ from dtios.runtime.core import Runtime
 from dtios.runtime.registry import Registry
 from dtios.runtime.state import StateDirectory
 from dtios.sdk.clock import SystemClock
+from dtios.sdk.errors import TemporaryError
 from dtios.testing import METHOD_PROFILE, MemoryAdapter, method_machine
 from dtios_mqtt.north.edge.node import ORDER, REBIRTH, SEQUENCE
+from dtios_mqtt.session.client import MqttClient
+from dtios_mqtt.session.messages import Will
+from dtios_mqtt.settings import parse_url
 from dtios_mqtt.sparkplug.decoding import decode
 from dtios_mqtt.sparkplug.encoding import encode
 from dtios_mqtt.sparkplug.mark import MARK
 from dtios_mqtt.sparkplug.metric import Metric, Payload
 from dtios_mqtt.sparkplug.schema import PayloadMessage
 from dtios_mqtt.sparkplug.topics import Topic, parse_topic
+from tests.brokers import free_port
 from tests.conformance.mqtt_wire import DISCONNECT, PUBLISH, SUBSCRIBE, ListeningBroker, listening_broker
 from tests.conformance.sparkplug_edge_rules import APPLYING, TESTED, edge_rules
 
@@ -79,6 +84,9 @@ class Stage:
                     if one.kind == "DDATA" and any(metric.value == value for metric in one.payload.metrics):
                         return one
                 await anyio.sleep(0.02)
+
+    def broker_says(self, state: bytes) -> None:
+        self.broker.say("spBv1.0/STATE/scada", state, retain=True)
 
     def command(self, kind: str, *metrics: Metric, device: str = "", node: str = "Edge") -> None:
         self.broker.say(Topic(kind, "Plant", node, device).text, encode(Payload(1, None, list(metrics))))
@@ -135,7 +143,7 @@ async def test_connect(tmp_path: Path, version: str, level: int) -> None:
         assert (connect.will_topic, connect.will_qos, connect.will_retain) == ("spBv1.0/Plant/NDEATH/Edge", 1, False)
         will = decode(connect.will_payload)
         assert will.seq is None
-        assert [(one.name, one.datatype) for one in will.metrics] == [("bdSeq", 8)]
+        assert [(one.name, one.datatype) for one in will.metrics] == [("bdSeq", 4)]
         assert said[0].kind == "NBIRTH"
         assert said[0].metric("bdSeq").value == will.metrics[0].value == 0
         kinds = [packet.kind for packet in on.broker.packets]
@@ -347,6 +355,64 @@ async def test_names_that_may_not_be_in_a_topic(tmp_path: Path) -> None:
     async with stage(tmp_path, group="hall/1", node="a+b#") as on:
         birth = (await on.until("NBIRTH"))[0]
     assert birth.topic.text == "spBv1.0/hall%2F1/NBIRTH/a%2Bb%23"
+
+
+@edge_rules("operational-behavior-data-publish-dbirth-values")
+async def test_births_tell_the_present_and_what_is_older_is_history(tmp_path: Path) -> None:
+    """A value that changed while nobody listened, and not again since: its birth is the only one to say what is so now."""
+    async with stage(tmp_path, host_id="scada") as on:
+        await on.broker.until(SUBSCRIBE)
+        on.broker_says(b'{"online":true,"timestamp":1}')
+        await on.until("NBIRTH", "DBIRTH")
+        await on.data(1.5)
+        on.broker_says(b'{"online":false,"timestamp":2}')
+        await on.until("NDEATH")
+        await on.broker.until(SUBSCRIBE, 2)
+        on.machine.set(on.address, 7.5)
+        on.machine.set(on.address, 8.5)
+        await anyio.sleep(0.2)
+        on.broker_says(b'{"online":true,"timestamp":3}')
+        await on.until("NBIRTH", "DBIRTH", "NDEATH", "NBIRTH", "DBIRTH", "DDATA")
+        birth = [one for one in on.said if one.kind == "DBIRTH"][-1].metric("Speed")
+        assert (birth.value, birth.properties["Quality"]) == (8.5, 192)
+        with anyio.fail_after(5):
+            while not (found := [m for one in on.said for m in one.payload.metrics if m.value in (7.5, 8.5) and not m.name]):
+                await anyio.sleep(0.02)
+        assert all(one.is_historical for one in found)
+
+
+@edge_rules("topics-nbirth-bdseq-increment")
+async def test_a_broker_that_is_not_there_gets_no_connect_and_takes_no_bdseq() -> None:
+    asked: list[int] = []
+
+    def will() -> Will:
+        asked.append(len(asked))
+        return Will("t", b"", always=True)
+
+    with pytest.raises(TemporaryError):
+        await MqttClient(parse_url(f"mqtt://127.0.0.1:{free_port()}"), version=5, client_id="a", will=will).open()
+    assert asked == []
+    async with listening_broker() as broker:
+        client = MqttClient(parse_url(f"mqtt://127.0.0.1:{broker.port}"), version=5, client_id="a", will=will)
+        await client.open()
+        await client.close()
+        assert (asked, broker.connect.will_topic) == ([0], "t")
+
+
+async def test_a_flood_of_commands_fills_neither_audit_nor_socket(tmp_path: Path) -> None:
+    async with stage(tmp_path) as on:
+        await on.until("NBIRTH", "DBIRTH")
+        for number in range(500):
+            on.command("DCMD", Metric("x" * 5_000, None, 1, 12, f"{number} " + "y" * 5_000), device="m")
+            on.command("NCMD", Metric(REBIRTH, datatype=11, value=True))
+        await anyio.sleep(0.7)
+        value = await on.data(4.5)
+        assert value.kind == "DDATA"
+        assert 2 <= sum(one.kind == "NBIRTH" for one in on.said) <= 5
+        lines = await on.runtime.kernel.journal.audit()
+        assert 1 <= len(lines) <= 30
+        assert all(len(line.target) <= 200 and len(line.outcome or "") < 1_000 for line in lines)
+    in_order(on.said)
 
 
 def test_each_rule_that_applies_is_tested() -> None:

@@ -55,7 +55,7 @@ async def test_what_it_sends_is_read_by_a_third_party(tmp_path: Path) -> None:
     birth, device = decoded[0], decoded[1]
     metrics = {metric["name"]: metric for metric in birth["metrics"]}
     assert metrics["Node Control/Rebirth"]["value"] is False
-    assert metrics["bdSeq"]["type"] == "UInt64"
+    assert metrics["bdSeq"]["type"] == "Int64"
     speed = next(metric for metric in device["metrics"] if metric["name"] == "Speed")
     assert (speed["type"], speed["properties"]["Quality"]["type"]) == ("Double", "Int32")
     data = [metric for one in decoded for metric in one["metrics"] if metric.get("alias") == speed["alias"]]

@@ -29,7 +29,7 @@ async def keep_session(
     work: Callable[[MqttClient], Awaitable[None]],
 ) -> None:
     """Until cancelled. `work` is run with each session, beside its keep-alives, and cancelled when the session is lost; what it
-    raises but LostError comes out. `will` is asked before each attempt. When it is cancelled itself (the publisher ends), it may
+    raises but LostError comes out. `will` is asked for each CONNECT. When it is cancelled itself (the publisher ends), it may
     still say something in a shielded `finally`: the session is closed after, and the broker keeps the will to itself.
 
     The log says the loss once, and the return once. Raises ConfigurationError for what will not get better by itself.
@@ -39,7 +39,7 @@ async def keep_session(
     wait, said = FIRST, ""
     while True:
         try:
-            client = await open_session(address, broker, client_id, will=will())
+            client = await open_session(address, broker, client_id, will=will)
         except ConfigurationError:
             raise
         except DtiosError as error:

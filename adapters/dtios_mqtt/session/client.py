@@ -94,13 +94,14 @@ class MqttClient:
         user: str | None = None,
         password: str | None = None,
         tls: Any = None,
-        will: Will | None = None,
+        will: Will | Callable[[], Will | None] | None = None,
         keep_alive: float = 5.0,
         timeout: float = 4.0,
         largest: int = 16 * 2**20,
     ) -> None:
         """`version` 4 or 5; `expiry` seconds the broker keeps the session (5 only); `tls` an SSLContext; `largest` message in
-        bytes (5 only: the broker is told)."""
+        bytes (5 only: the broker is told). A `will` that is a function is asked once for each CONNECT, when something takes the
+        connection and it is about to be sent."""
         self._address = address
         self._version = version
         self._clean = clean
@@ -121,11 +122,11 @@ class MqttClient:
         self._deliveries: dict[int, Delivery] = {}
         self._pongs = 0
         self._pinged: dict[int, Delivery] = {}
-        five = version == MQTTProtocolVersion.MQTTv5
-        self._leaving = ReasonCode(PacketTypes.DISCONNECT, identifier=4) if five and will is not None and will.always else None
-        self._paho = self._make(client_id, user, password, tls, will)
+        self._will = will
+        self._leaving: ReasonCode | None = None
+        self._paho = self._make(client_id, user, password, tls)
 
-    def _make(self, client_id: str, user: str | None, password: str | None, tls: Any, will: Will | None) -> _Paho:
+    def _make(self, client_id: str, user: str | None, password: str | None, tls: Any) -> _Paho:
         transport: Any = "websockets" if self._address.websocket else "tcp"
         five = self._version == MQTTProtocolVersion.MQTTv5
         made = _Paho(
@@ -144,8 +145,6 @@ class MqttClient:
             made.tls_set_context(tls)
         if user is not None:
             made.username_pw_set(user, password)
-        if will is not None:
-            made.will_set(will.topic, will.payload, will.qos, will.retain)
         made.on_connect = self._on_connect
         made.on_disconnect = self._on_disconnect
         made.on_message = self._on_message
@@ -191,11 +190,19 @@ class MqttClient:
             prepared.close()
             raise
         self._paho.prepared = prepared
+        self._leave_a_will()
         if self._address.tls or self._address.websocket:  # paho's handshakes block
             prepared.settimeout(self._timeout)
             await anyio.to_thread.run_sync(self._greet)
         else:
             self._greet()
+
+    def _leave_a_will(self) -> None:
+        will = self._will() if callable(self._will) else self._will
+        if will is not None:
+            self._paho.will_set(will.topic, will.payload, will.qos, will.retain)
+            if will.always and self._version == MQTTProtocolVersion.MQTTv5:
+                self._leaving = ReasonCode(PacketTypes.DISCONNECT, identifier=4)
 
     def _greet(self) -> None:
         five = self._version == MQTTProtocolVersion.MQTTv5

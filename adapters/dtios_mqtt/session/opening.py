@@ -1,7 +1,7 @@
 """Which sessions a connection has, and how each is opened: one for what wants its own, one for everything else."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,7 +50,7 @@ async def open_client(address: Address, settings: MqttSettings, home: Path, role
 
 
 async def open_session(
-    address: Address, access: Access, client_id: str, *, clean: bool = True, will: Will | None = None
+    address: Address, access: Access, client_id: str, *, clean: bool = True, will: Will | Callable[[], Will | None] | None = None
 ) -> MqttClient:
     """MQTT 5, and 3.1.1 where the broker knows no other (or as the settings say). Raises the DtiosError tree."""
     context = await anyio.to_thread.run_sync(tls_context, access) if address.tls else None

@@ -11,13 +11,13 @@ from dtios.model.values import QualifiedName
 from dtios_mqtt.sparkplug.addresses import address_of, device_address
 from dtios_mqtt.sparkplug.datatypes import ARRAYS, BUILTINS
 from dtios_mqtt.sparkplug.edge import PROPERTIES, EdgeNode
-from dtios_mqtt.sparkplug.mark import MARK
+from dtios_mqtt.sparkplug.mark import EPOCH, GAPS, MARK, ORDER, SEQUENCE
 from dtios_mqtt.sparkplug.metric import DataSet, Metric, Template
 
 __all__ = ["NAMESPACE", "edge_node", "is_read_only", "points_of", "value_type"]
 
 NAMESPACE: Final = "urn:dtios:mqtt:sparkplug"
-_INTERNAL: Final = frozenset({"bdSeq", "Node Control/Rebirth", "Device Control/Rebirth", MARK})
+_INTERNAL: Final = frozenset({"bdSeq", "Node Control/Rebirth", "Device Control/Rebirth", MARK, EPOCH, SEQUENCE, ORDER, GAPS})
 """Metrics of the protocol itself: they are no signals."""
 
 

@@ -5,10 +5,16 @@ import uuid
 from pathlib import Path
 from typing import Final
 
-__all__ = ["MARK", "instance_id"]
+__all__ = ["EPOCH", "GAPS", "MARK", "ORDER", "SEQUENCE", "instance_id"]
 
 MARK: Final = "Properties/DTI-OS Runtime"
 """A String metric in NBIRTH: the publishing runtime's `instance_id`."""
+
+EPOCH: Final = "DTI-OS/Epoch"
+SEQUENCE: Final = "DTI-OS/Sequence"
+ORDER: Final = "DTI-OS/Order"
+GAPS: Final = "DTI-OS/Gaps"
+"""What a runtime's edge node says of each of its DDATA messages (dtios_mqtt.north.edge.node). They are no signals."""
 
 
 def instance_id(home: Path) -> str:

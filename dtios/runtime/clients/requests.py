@@ -18,6 +18,9 @@ from dtios.sdk.streams import LARGEST_WINDOW
 
 __all__: list[str] = []
 
+LONGEST_NOTE = 1_000
+"""Characters of each text that an app may have written into the audit."""
+
 RESULTS = "(results)"
 """Stands for a signal's path in the counters of who follows results."""
 
@@ -237,8 +240,8 @@ async def _follow_machines(session: Session, body: p.FollowMachines, request: p.
 @handles(p.NoteRefusal)
 async def _note_refusal(session: Session, body: p.NoteRefusal, request: p.Request) -> None:
     kernel = session.kernel
-    outcome = f"refused: {body.reason}"
-    await kernel.journal.note(kernel.clock.now(), "", session.principal.name, body.machine, body.action, body.target, outcome)
+    machine, action, target, reason = (text[:LONGEST_NOTE] for text in (body.machine, body.action, body.target, body.reason))
+    await kernel.journal.note(kernel.clock.now(), "", session.principal.name, machine, action, target, f"refused: {reason}")
 
 
 @handles(p.StorePut)

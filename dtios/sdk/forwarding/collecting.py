@@ -1,7 +1,7 @@
 """All that a publisher may read, into its outbox: machines as they come, in parcels, acknowledged to the runtime when secured."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import anyio
@@ -11,6 +11,7 @@ from dtios.model.errors import ConfigurationError, DtiosError, RefusedError, Tem
 from dtios.sdk.context import Context, MachineHandle
 from dtios.sdk.delivery import Delivery
 from dtios.sdk.forwarding.outbox import Outbox
+from dtios.sdk.forwarding.parcel import Parcel
 from dtios.sdk.forwarding.receipt import Receipt
 from dtios.sdk.patterns import path_matches
 from dtios.sdk.streams import LARGEST_WINDOW, Subscription
@@ -32,13 +33,15 @@ async def collect(
     largest: int = 5_000,
     capacity: int = 100_000,
     name: str = "forward",
+    seen: Callable[[Parcel], None] | None = None,
 ) -> None:
     """Hand in every value of these signals (paths or patterns) of every machine that may be seen, until cancelled.
 
     What a machine says within `interval` seconds becomes one parcel; more than `largest` values become several. A value is
     acknowledged to the runtime when its parcel is secured: after a sudden end, what was neither sent nor written lies in a Gap,
     by the `name` under which the values are subscribed. `capacity` values of a machine wait in the runtime; then they hold the
-    machine up, for half a second at most, and of more the oldest are dropped with a Gap (the policy `block`).
+    machine up, for half a second at most, and of more the oldest are dropped with a Gap (the policy `block`). `seen` is called
+    with each parcel as it is handed in: who tells the present must know it also while the receiver is away.
     """
     following: dict[str, _Following] = {}
     async with anyio.create_task_group() as tasks, ctx.follow_machines() as changes:
@@ -51,7 +54,9 @@ async def collect(
             elif known is not None:
                 known.look_again()
             else:
-                known = following[machine.name] = _Following(ctx, outbox, machine, signals, interval, largest, capacity, name)
+                known = following[machine.name] = _Following(
+                    ctx, outbox, machine, signals, interval, largest, capacity, name, seen
+                )
                 tasks.start_soon(known.run, name=f"forward {machine.name}")
 
 
@@ -68,6 +73,7 @@ class _Following:
         largest: int,
         capacity: int,
         name: str,
+        seen: Callable[[Parcel], None] | None,
     ) -> None:
         self.scope = anyio.CancelScope()
         self._stream = anyio.CancelScope()
@@ -79,6 +85,7 @@ class _Following:
         self._largest = largest
         self._capacity = capacity
         self._name = name
+        self._seen = seen
         self._known = self._paths(machine)
         self._bundle: deque[Delivery] = deque()
         self._filled = anyio.Event()
@@ -149,7 +156,10 @@ class _Following:
                 due = clock.monotonic() + self._interval
                 while self._bundle:
                     deliveries = self._some()
-                    await into.send((self._outbox.hand_in(deliveries), deliveries))
+                    receipt = self._outbox.hand_in(deliveries)
+                    if self._seen is not None:
+                        self._seen(receipt.parcel)
+                    await into.send((receipt, deliveries))
 
     def _some(self) -> list[Delivery]:
         taken = [self._bundle.popleft()]

@@ -1,7 +1,9 @@
 """The Sparkplug publisher through a real broker: each value of the sender's log arrives or lies in a Gap, whatever is ended."""
 
+import json
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -9,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import pytest
 
 from dtios.model.gap import GapCause
 from dtios.runtime.configuration.config import RuntimeConfig
@@ -132,3 +135,41 @@ async def test_a_rebirth_under_load_loses_nothing(tmp_path: Path) -> None:
         for at, kind in enumerate(kinds):
             if kind == "NBIRTH":
                 assert kinds[at + 1] == "DBIRTH"
+
+
+@pytest.mark.slow
+async def test_a_runtime_that_is_killed(tmp_path: Path) -> None:
+    """All of it, with kill -9: the broker says the will, the next life is another session, and what was lost lies in a Gap."""
+    log = tmp_path / "values"
+    counting = python_machine("tests.faults.counting", "--values", str(log), "--rate", "100")
+    broker = Mosquitto(tmp_path)
+    async with running_broker(broker), running_machine(counting, tmp_path / "log") as machine, EdgeReceiver(broker) as host:
+        written = {
+            "state": "state",
+            "machines": {"m": {"endpoint": machine.endpoint, "settings": SETTINGS}},
+            "publishers": {"sparkplug": {"config": {"url": broker.url, "group": "Plant", "node": "Edge"}}},
+        }
+        (tmp_path / "dtios.yaml").write_text(json.dumps(written))
+        for life in (0, 1):
+            command = [sys.executable, "-m", "dtios.cli", "run", "--json"]
+            process = await anyio.open_process(command, cwd=tmp_path, stdout=None, stderr=None)
+            try:
+                await host.flows()
+                births = [payload for kind, _, payload in host.messages if kind == "NBIRTH"]
+                assert [m.value for m in births[-1].metrics if m.name == "bdSeq"] == [life]
+                if life:
+                    with anyio.fail_after(10):
+                        while faults := host.truth().judge(values_of(log), COUNTERS):
+                            await anyio.sleep(0.2)
+                    assert faults == []
+                process.kill()
+                await host.until(lambda life=life: host.kinds().count("NDEATH") == life + 1)
+            finally:
+                if process.returncode is None:
+                    process.kill()
+                await process.aclose()
+    causes = [gap.cause for _, gap in host.truth().gaps]
+    assert set(causes) <= {GapCause.RUNTIME_RESTART, GapCause.CONSUMER_STOPPED}
+    assert 1 <= len(causes) <= 2 * len(COUNTERS)
+    deaths = [[m.value for m in payload.metrics] for kind, _, payload in host.messages if kind == "NDEATH"]
+    assert deaths == [[0], [1]]

@@ -10,7 +10,7 @@ from dtios_mqtt.sparkplug.topics import Topic
 __all__ = ["Refusal", "commanded"]
 
 _SHOWN = 200
-"""Characters of a refused value that the audit keeps."""
+"""Characters of a refused metric's name and of its value that the audit keeps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +28,11 @@ def commanded(topic: Topic, payload: bytes) -> tuple[bool, list[Refusal]]:
         metrics = decode(payload).metrics
     except Malformed as why:
         return False, [Refusal(topic.device, "", f"not understood: {why}")]
-    rebirth, refused = False, []
+    rebirth, refused = False, list[Refusal]()
     for metric in metrics:
         if topic.kind == "NCMD" and metric.name == REBIRTH:
             rebirth = rebirth or metric.value is True
         else:
-            name = metric.name or f"alias {metric.alias}"
+            name = metric.name[:_SHOWN] or f"alias {metric.alias}"
             refused.append(Refusal(topic.device, name, str(metric.value)[:_SHOWN]))
     return rebirth, refused

@@ -21,18 +21,14 @@ from dtios.sdk.forwarding import Parcel
 from dtios_mqtt.north.edge.metrics import Form, form_of, form_of_value
 from dtios_mqtt.session.messages import Outgoing, Will
 from dtios_mqtt.sparkplug.encoding import encode
-from dtios_mqtt.sparkplug.mark import MARK
+from dtios_mqtt.sparkplug.mark import EPOCH, GAPS, MARK, ORDER, SEQUENCE
 from dtios_mqtt.sparkplug.metric import Metric, Payload
 from dtios_mqtt.sparkplug.topics import Topic
 
 __all__ = ["EPOCH", "GAPS", "ORDER", "REBIRTH", "SEQUENCE", "PublishedNode", "sparkplug_id"]
 
 REBIRTH: Final = "Node Control/Rebirth"
-EPOCH: Final = "DTI-OS/Epoch"
-SEQUENCE: Final = "DTI-OS/Sequence"
-ORDER: Final = "DTI-OS/Order"
-GAPS: Final = "DTI-OS/Gaps"
-_UINT64, _BOOLEAN, _STRING, _UINT32S = 8, 11, 12, 28
+_INT64, _UINT64, _BOOLEAN, _STRING, _UINT32S = 4, 8, 11, 12, 28
 _OURS: Final = {EPOCH: _UINT64, SEQUENCE: _UINT64, ORDER: _UINT32S, GAPS: _STRING}
 """Their types."""
 _UNFIT: Final = re.compile(r"[/+#%\x00-\x1f\x7f]")
@@ -45,8 +41,9 @@ def sparkplug_id(name: str) -> str:
 
 @dataclass(slots=True)
 class _Device:
-    """A machine. `ours`: aliases of the metrics that number its values. `last`: by path, (value, status, source time) as sent
-    last. `born`: a DBIRTH stands."""
+    """A machine. `ours`: aliases of the metrics that number its values. `last`: by path, (value, status, source time) as it is
+    now, whether it was sent or waits; `seen` is the last parcel in it, and `told` the last one in the present that the DBIRTH
+    told. `born`: a DBIRTH stands."""
 
     id: str
     name: str
@@ -56,6 +53,8 @@ class _Device:
     shape: tuple[Signal, ...] = ()
     online: bool = False
     born: bool = False
+    seen: int = 0
+    told: int = 0
 
 
 class PublishedNode:
@@ -91,14 +90,14 @@ class PublishedNode:
         return Outgoing(self._topic("NDEATH"), self._death(now), qos=1)
 
     def _death(self, now: int) -> bytes:
-        return encode(Payload(now // 1_000_000, None, [Metric("bdSeq", datatype=_UINT64, value=self._bd_seq)]))
+        return encode(Payload(now // 1_000_000, None, [Metric("bdSeq", datatype=_INT64, value=self._bd_seq)]))
 
     def births(self, now: int) -> list[Outgoing]:
         """NBIRTH with seq 0, then a DBIRTH for each machine that can be reached: at the beginning, and for each rebirth."""
         self._alive, self._seq = True, 0
         ms = now // 1_000_000
         metrics = [
-            Metric("bdSeq", None, ms, _UINT64, self._bd_seq),
+            Metric("bdSeq", None, ms, _INT64, self._bd_seq),
             Metric(REBIRTH, None, ms, _BOOLEAN, False),
             Metric(MARK, self._mark_alias, ms, _STRING, self._mark),
         ]
@@ -145,7 +144,6 @@ class PublishedNode:
         known = device.forms
         device.shape = shape
         device.forms = {one.path: form_of(one, known[one.path].alias if one.path in known else self._alias()) for one in shape}
-        device.last = {path: last for path, last in device.last.items() if path in device.forms}
 
     def _alias(self) -> int:
         self._aliases += 1
@@ -160,7 +158,7 @@ class PublishedNode:
         for path, form in device.forms.items():
             value, status, time = device.last.get(path, (None, _NOTHING_YET, NO_TIME))
             metrics.append(form.birth(value, status, time, now))
-        device.born = True
+        device.born, device.told = True, device.seen
         return self._say("DBIRTH", metrics, now, device.id)
 
     def _died(self, device: _Device, now: int) -> Outgoing:
@@ -168,6 +166,17 @@ class PublishedNode:
         return self._say("DDEATH", [], now, device.id)
 
     # --- values ---
+
+    def see(self, parcel: Parcel) -> None:
+        """Values as they come, in the order of `position`, whether they can be sent now or not: births tell them."""
+        device = self._device(parcel.machine)
+        device.seen = parcel.position
+        for delivery in parcel.deliveries:
+            batch = delivery.batch
+            if batch is None:
+                continue
+            for handle, value, status, time in zip(batch.handles, batch.values, batch.statuses, batch.source_times, strict=True):
+                device.last[delivery.paths[handle]] = value, status, batch.receive_time if time == NO_TIME else time
 
     def data(self, parcel: Parcel, now: int, largest: int = 5_000) -> list[Outgoing]:
         """DDATA, at most `largest` values in one. A machine that is not born is born for it and dies again: its last values come
@@ -178,8 +187,10 @@ class PublishedNode:
         said: list[Outgoing] = []
         if for_it or unknown:
             said.append(self._birth(device, now))
-        for sequence, delivery in parcel.numbered():
-            said += self._deliver(device, parcel, sequence, delivery, now, largest)
+        # What the birth told of the present is told after it as history alone.
+        historical = parcel.historical or parcel.position <= device.told
+        for sequence, gaps, rows in self._messages(device, parcel, now, historical):
+            said += self._deliver(device, parcel.epoch, sequence, gaps, rows, historical, now, largest)
         if for_it and not device.online:
             said.append(self._died(device, now))
         return said
@@ -197,23 +208,43 @@ class PublishedNode:
                     found = True
         return found
 
+    def _messages(
+        self, device: _Device, parcel: Parcel, now: int, historical: bool
+    ) -> Iterator[tuple[int, list[dict[str, Any]], list[Metric]]]:
+        """(sequence of the first value, Gaps, values): the parcel's deliveries together, but a Gap begins another message."""
+        first, gaps, rows = parcel.sequence, list[dict[str, Any]](), list[Metric]()
+        for sequence, delivery in parcel.numbered():
+            if delivery.gaps and rows:
+                yield first, gaps, rows
+                gaps, rows = [], []
+            if not rows:
+                first = sequence
+            gaps += [{"signal": path, **gap_to_json(parcel.machine, path, gap)["gap"]} for path, gap in delivery.gaps]
+            rows += self._rows(device, delivery, now, historical)
+        if rows or gaps:
+            yield first, gaps, rows
+
     def _deliver(
-        self, device: _Device, parcel: Parcel, sequence: int, delivery: Delivery, now: int, largest: int
+        self,
+        device: _Device,
+        epoch: int,
+        sequence: int,
+        gaps: list[dict[str, Any]],
+        rows: list[Metric],
+        historical: bool,
+        now: int,
+        largest: int,
     ) -> Iterator[Outgoing]:
-        told = [gap_to_json(parcel.machine, path, gap) for path, gap in delivery.gaps]
-        rows = list(self._rows(device, delivery, now, parcel.historical))
-        if not rows and not told:
-            return
         order = sorted(range(len(rows)), key=lambda number: rows[number].timestamp or 0)
         for start in range(0, max(1, len(rows)), largest):
             some = order[start : start + largest]
-            ours: dict[str, Any] = {EPOCH: parcel.epoch, SEQUENCE: sequence + start}
+            ours: dict[str, Any] = {EPOCH: epoch, SEQUENCE: sequence + start}
             if some != list(range(start, start + len(some))):
                 ours |= {SEQUENCE: sequence, ORDER: some}
-            if told and not start:
-                ours[GAPS] = json.dumps([{"signal": one["signal"], **one["gap"]} for one in told], separators=(",", ":"))
+            if gaps and not start:
+                ours[GAPS] = json.dumps(gaps, separators=(",", ":"))
             head = [
-                Metric("", device.ours[name], now // 1_000_000, _OURS[name], value, is_historical=parcel.historical)
+                Metric("", device.ours[name], now // 1_000_000, _OURS[name], value, is_historical=historical)
                 for name, value in ours.items()
             ]
             # The oldest value first, and what numbers them before it: at its time, so that all stand in the order of time.
@@ -226,13 +257,10 @@ class PublishedNode:
         batch = delivery.batch
         if batch is None:
             return
-        forms, last = device.forms, device.last
         for handle, value, status, time in zip(batch.handles, batch.values, batch.statuses, batch.source_times, strict=True):
             path = delivery.paths[handle]
             at = batch.receive_time if time == NO_TIME else time
-            if not historical or path not in last or at >= last[path][2]:
-                last[path] = value, status, at
-            yield forms[path].data(value, status, at, now, historical)
+            yield device.forms[path].data(value, status, at, now, historical)
 
     # --- messages ---
 

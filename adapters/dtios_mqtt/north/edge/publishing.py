@@ -8,7 +8,7 @@ from typing import Final
 import anyio
 import anyio.to_thread
 
-from dtios.model.errors import ConfigurationError
+from dtios.model.errors import ConfigurationError, TemporaryError
 from dtios.sdk import Context, MachineChange, Publisher
 from dtios.sdk.forwarding import Outbox, Parcel, Uplink, collect, open_outbox
 from dtios_mqtt.errors import LostError
@@ -27,7 +27,11 @@ __all__ = ["publisher"]
 _COVERED: Final = 0.05
 """Seconds at least between two questions to the broker whether it has what was sent."""
 _REFUSALS: Final = 100
-"""Refused commands that wait to be written down; of more the newest are in the log alone."""
+"""Refused commands that wait to be written down; of more the newest are counted, and told as one."""
+_LINE: Final = 0.05
+"""Seconds between two lines about refused commands: whoever floods us fills no disk, and holds up no command's intent."""
+_REBIRTH: Final = 0.5
+"""Seconds between two births that are asked for; what is asked meanwhile is one."""
 
 publisher = Publisher("sparkplug", config=SparkplugConfig, summary="every machine as a device of a Sparkplug B edge node")
 
@@ -45,13 +49,13 @@ async def publish(ctx: Context[SparkplugConfig]) -> None:
     mark = await anyio.to_thread.run_sync(instance_id, ctx.folder.parent.parent)
     async with outbox as opened, anyio.create_task_group() as tasks:
         node = PublishedNode(config.group, config.node, mark=mark, epoch=opened.epoch)
-        tasks.start_soon(_collect, ctx, opened, name="sparkplug: values")
+        tasks.start_soon(_collect, ctx, opened, node, name="sparkplug: values")
         north = _Edge(ctx, opened, node)
         await keep_session(ctx, config, north.will, north.serve)
 
 
-async def _collect(ctx: Context[SparkplugConfig], outbox: Outbox) -> None:
-    await collect(ctx, outbox, signals=ctx.config.signals, interval=ctx.config.interval)
+async def _collect(ctx: Context[SparkplugConfig], outbox: Outbox, node: PublishedNode) -> None:
+    await collect(ctx, outbox, signals=ctx.config.signals, interval=ctx.config.interval, seen=node.see)
 
 
 class _Edge:
@@ -67,6 +71,9 @@ class _Edge:
         self._more_sent = anyio.Event()
         self._refused: deque[Refusal] = deque()
         self._more_refused = anyio.Event()
+        self._untold = 0
+        self._rebirth = anyio.Event()
+        self._may_send = anyio.Event()
 
     def will(self) -> Will:
         """With a bdSeq of its own for each CONNECT, kept over restarts (tck-id-topics-nbirth-bdseq-increment)."""
@@ -80,6 +87,7 @@ class _Edge:
         """Until it is cancelled, the session is lost (LostError), or the primary host goes (LostError too)."""
         self._host, self._heard = PrimaryHost(), anyio.Event()
         self._sent.clear()
+        self._rebirth, self._may_send = anyio.Event(), anyio.Event()
         await self._subscribe(client)
         try:
             async with anyio.create_task_group() as tasks:
@@ -113,8 +121,11 @@ class _Edge:
             for machine in self._ctx.machines():
                 view = machine.view
                 self._node.tell(view.machine, online=view.health == "online", now=now())
+            self._rebirth = anyio.Event()
             self._say(client, self._node.births(now()))
+            self._may_send.set()
             tasks.start_soon(self._send, client, name="sparkplug: send")
+            tasks.start_soon(self._be_born_again, client, name="sparkplug: rebirths")
             async for change in changes:
                 self._say(client, self._changed(change))
 
@@ -131,6 +142,7 @@ class _Edge:
             tasks.start_soon(self._cover, client, uplink, name="sparkplug: covered")
             while True:
                 parcel = await uplink.take()
+                await self._may_send.wait()
                 self._say(client, self._node.data(parcel, self._ctx.clock.now(), self._ctx.config.largest))
                 self._sent.append(parcel)
                 self._more_sent.set()
@@ -155,13 +167,11 @@ class _Edge:
                     self._refuse(refusal)
 
     def _refuse(self, one: Refusal) -> None:
-        kept = len(self._refused) < _REFUSALS
-        self._ctx.log.warning(
-            "a command from above is refused", device=one.device, metric=one.metric, value=one.value, audit=kept
-        )
-        if kept:
+        if len(self._refused) < _REFUSALS:
             self._refused.append(one)
-            self._more_refused.set()
+        else:
+            self._untold += 1
+        self._more_refused.set()
 
     def _take(self, client: MqttClient, message: Incoming) -> list[Refusal]:
         topic = parse_topic(message.topic)
@@ -176,10 +186,20 @@ class _Edge:
             return []
         rebirth, refused = commanded(topic, message.payload)
         if rebirth and not message.retain:
-            self._ctx.log.info("a rebirth was asked for")
-            if self._ctx.config.host_id is None or self._heard.is_set():
-                self._say(client, self._node.births(self._ctx.clock.now()))
+            # tck-id-operational-behavior-data-commands-rebirth-action-1: no DATA from now on, until the births are said
+            if self._may_send.is_set():
+                self._may_send = anyio.Event()
+            self._rebirth.set()
         return refused
+
+    async def _be_born_again(self, client: MqttClient) -> None:
+        while True:
+            await self._rebirth.wait()
+            self._rebirth = anyio.Event()
+            self._ctx.log.info("a rebirth was asked for")
+            self._say(client, self._node.births(self._ctx.clock.now()))
+            self._may_send.set()
+            await self._ctx.sleep(_REBIRTH)
 
     async def _write_down(self) -> None:
         while True:
@@ -188,7 +208,18 @@ class _Edge:
             while self._refused:
                 one = self._refused.popleft()
                 reason = f"the edge node takes no command but Rebirth (value {one.value})"
-                await self._ctx.note_refusal(self._node.machine_of(one.device), "write", one.metric, reason)
+                await self._note(self._node.machine_of(one.device), one.metric, reason)
+            if self._untold:
+                untold, self._untold = self._untold, 0
+                await self._note("", f"{untold} more metrics", "they came faster than they can be written down")
+
+    async def _note(self, machine: str, target: str, reason: str) -> None:
+        self._ctx.log.warning("a command from above is refused", machine=machine, metric=target, why=reason)
+        try:
+            await self._ctx.note_refusal(machine, "write", target, reason)
+        except TemporaryError as error:
+            self._ctx.log.warning("a refused command is not in the audit", machine=machine, metric=target, why=str(error))
+        await self._ctx.sleep(_LINE)
 
 
 def _next_bd_seq(file: Path) -> int:
@@ -198,6 +229,11 @@ def _next_bd_seq(file: Path) -> int:
     except (OSError, ValueError):
         number = 0
     beside = file.with_suffix(".new")
-    beside.write_text(f"{number}\n", "ascii")
-    beside.replace(file)
+    try:
+        beside.write_text(f"{number}\n", "ascii")
+        beside.replace(file)
+    except OSError as error:
+        raise ConfigurationError(
+            f"bdSeq cannot be kept ({error.strerror})", where=str(file), mend="check the folder's rights and free space"
+        ) from error
     return number
