@@ -153,7 +153,7 @@ def read_config(app: App[Any], config: dict[str, Any]) -> AppConfig:
     except ValidationError as error:
         first = error.errors()[0]
         entry = ".".join(["config", *(str(part) for part in first["loc"])])
-        given = "" if first["type"] == "missing" else f" (given: {first['input']!r})"
+        given = "" if first["type"] in ("missing", "secret") else f" (given: {first['input']!r})"
         raise ConfigurationError(
             f"{entry}: {first['msg']}{given}", where=f"app {app.name}", mend=f"it knows: {_entries(app)}"
         ) from None

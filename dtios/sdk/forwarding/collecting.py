@@ -120,8 +120,10 @@ class _Following:
         if not self._known:
             return
         self._bundle.clear()
+        # one that this machine has not would be refused
+        signals = [one for one in self._signals if any(path_matches(path, [one]) for path in self._known)]
         subscribed = self._machine.subscribe(
-            *self._signals, policy="block", capacity=self._capacity, name=self._name, window=LARGEST_WINDOW
+            *signals, policy="block", capacity=self._capacity, name=self._name, window=LARGEST_WINDOW
         )
         try:
             async with subscribed as subscription, anyio.create_task_group() as tasks:

@@ -16,7 +16,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from dtios.model.gap import Gap, GapCause
 from dtios.model.status_codes import STATUS_CODES
 from dtios.model.wire_time import time_from_json
-from tests.brokers import Mosquitto
+from tests.brokers import BrokerProcess, Mosquitto
 from tests.faults.truth import Truth
 
 __all__ = ["Receiver", "lasting_broker"]
@@ -31,10 +31,10 @@ def lasting_broker(folder: Path) -> Mosquitto:
 class Receiver:
     """`messages` are (topic, payload, retained) in the order in which they came."""
 
-    def __init__(self, broker: Mosquitto, topic: str = "#") -> None:
+    def __init__(self, broker: BrokerProcess, topic: str = "#", name: str = "receiver") -> None:
         self.messages: list[tuple[str, Any, bool]] = []
         self._subscribed = threading.Event()
-        self._client = client = paho.Client(CallbackAPIVersion.VERSION2, "receiver", clean_session=False)
+        self._client = client = paho.Client(CallbackAPIVersion.VERSION2, name, clean_session=False)
         client.reconnect_delay_set(1, 1)
         client.on_connect = lambda c, *_: c.subscribe(topic, 1)
         client.on_subscribe = lambda *_: self._subscribed.set()

@@ -260,3 +260,24 @@ async def test_deliveries_of_two_subscriptions_are_no_parcel(tmp_path: Path) -> 
     async with open_outbox(tmp_path / "o", Turned()) as outbox:
         with pytest.raises(ValueError, match="one subscription"):
             outbox.hand_in([Sender().delivery(1), Sender().delivery(1)])
+
+
+async def test_a_disk_that_is_full_secures_nothing_and_loses_nothing(tmp_path: Path) -> None:
+    """What cannot be written waits, unsecured; whoever handed it in is held up by that. It is written when there is room."""
+    sender, clock, receiver = Sender(), Turned(), Receiver()
+    async with open_outbox(tmp_path / "o", clock) as outbox:
+        database = outbox._keeper.shelf._database
+        pages = database.execute("PRAGMA page_count").fetchone()[0]
+        database.execute(f"PRAGMA max_page_count = {pages + 1}")
+        receipts = [outbox.hand_in([sender.delivery(2, text="x" * 2_000)]) for _ in range(10)]
+        await anyio.sleep(0.2)
+        assert not any(receipt.is_secured for receipt in receipts)
+        assert outbox.figures.size == 0
+        database.execute("PRAGMA max_page_count = 10000")
+        with anyio.fail_after(5):
+            for receipt in receipts:
+                await receipt.secured()
+        async with outbox.uplink() as uplink:
+            await drain(outbox, uplink, receiver)
+    assert receiver.missing(sender) == []
+    assert receiver.doubles == 0

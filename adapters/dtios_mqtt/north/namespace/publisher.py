@@ -1,20 +1,21 @@
 """The JSON publisher, as it runs: values from the outbox, descriptions and states as they change, its own presence."""
 
-from collections.abc import Iterable
+from contextlib import suppress
+from functools import partial
 
 import anyio
 
 from dtios.model.machine import Signal
 from dtios.sdk import Context, MachineChange, Publisher
-from dtios.sdk.forwarding import Outbox, Parcel, Uplink, collect, open_outbox
+from dtios.sdk.forwarding import Outbox, collect, open_outbox
 from dtios_mqtt.errors import LostError
 from dtios_mqtt.north.keeping import keep_session
 from dtios_mqtt.north.namespace.payloads import description, presence, state, value_messages
 from dtios_mqtt.north.namespace.settings import JsonConfig
 from dtios_mqtt.north.namespace.topics import Namespace
-from dtios_mqtt.session.client import Delivery as Handed
+from dtios_mqtt.north.namespace.voice import Voice
 from dtios_mqtt.session.client import MqttClient
-from dtios_mqtt.session.messages import Outgoing, Will
+from dtios_mqtt.session.messages import Will
 
 __all__ = ["publisher"]
 
@@ -49,7 +50,6 @@ class _Namespaced:
         self._outbox = outbox
         self._topics = Namespace(ctx.config)
         self._signals: dict[str, dict[str, Signal]] = {}
-        self._said: dict[str, bytes] = {}
 
     def will(self) -> Will:
         return Will(self._topics.presence, self._presence(False), qos=1, retain=True)
@@ -59,68 +59,29 @@ class _Namespaced:
 
     async def serve(self, client: MqttClient) -> None:
         """Until it is cancelled, the session is lost (LostError), or the broker refuses a message (LostError too)."""
-        client.hand_over(Outgoing(self._topics.presence, self._presence(True), qos=1, retain=True))
-        self._said.clear()
+        voice = Voice(client)
+        voice.keep(self._topics.presence, self._presence(True))
         try:
             async with anyio.create_task_group() as tasks, self._ctx.follow_machines() as changes:
-                tasks.start_soon(self._send_values, client, name="json: send")
+                tasks.start_soon(voice.raise_when_refused, name="json: refused")
+                tasks.start_soon(self._send_values, voice, name="json: send")
                 async for change in changes:
-                    self._tell(client, change)
+                    self._tell(voice, change)
         finally:
-            if not client.lost.done():
-                client.hand_over(Outgoing(self._topics.presence, self._presence(False), qos=1, retain=True))
+            with suppress(LostError):
+                voice.keep(self._topics.presence, self._presence(False))
 
-    def _tell(self, client: MqttClient, change: MachineChange) -> None:
+    def _tell(self, voice: Voice, change: MachineChange) -> None:
         view, topic = change.machine.view, self._topics.machine(change.machine.name)
-        signals = {signal.path: signal for signal in view.machine.signals}
-        self._signals[view.machine.name] = signals
-        self._keep(client, f"{topic}/description", b"" if change.gone else description(view))
-        self._keep(client, f"{topic}/state", state(view, gone=change.gone))
+        self._signals[view.machine.name] = {signal.path: signal for signal in view.machine.signals}
+        voice.keep(f"{topic}/description", b"" if change.gone else description(view))
+        voice.keep(f"{topic}/state", state(view, gone=change.gone))
 
-    def _keep(self, client: MqttClient, topic: str, payload: bytes) -> None:
-        """Retained, unless this session has said so already."""
-        if self._said.get(topic) != payload:
-            self._said[topic] = payload
-            client.hand_over(Outgoing(topic, payload, qos=1, retain=True))
-
-    async def _send_values(self, client: MqttClient) -> None:
-        refused = anyio.Event()
+    async def _send_values(self, voice: Voice) -> None:
         largest = self._ctx.config.largest * 1024
-        async with self._outbox.uplink() as uplink, anyio.create_task_group() as tasks:
-            tasks.start_soon(_raise_when, refused, name="json: refused")
+        async with self._outbox.uplink() as uplink:
             while True:
                 parcel = await uplink.take()
                 topic = f"{self._topics.machine(parcel.machine)}/values"
                 payloads = value_messages(parcel, self._signals.get(parcel.machine, {}), largest)
-                handed = [client.hand_over(Outgoing(topic, payload, qos=1)) for payload in payloads]
-                _Acknowledging(uplink, parcel, refused).wait_for(handed)
-
-
-async def _raise_when(refused: anyio.Event) -> None:
-    await refused.wait()
-    raise LostError("the broker refused a message of ours; look at its access list and its largest message")
-
-
-class _Acknowledging:
-    """A parcel is acknowledged when the broker has acknowledged each of its messages (PUBACK), and no earlier."""
-
-    def __init__(self, uplink: Uplink, parcel: Parcel, refused: anyio.Event) -> None:
-        self._uplink = uplink
-        self._parcel = parcel
-        self._refused = refused
-        self._missing = 0
-
-    def wait_for(self, handed: Iterable[Handed]) -> None:
-        for one in handed:
-            self._missing += 1
-            one.add_done_callback(self._done)
-
-    def _done(self, one: Handed) -> None:
-        error = one.exception()
-        if isinstance(error, LostError) and error.refused is not None:
-            self._refused.set()
-        if error is not None:
-            return  # the session is over: the parcel comes again
-        self._missing -= 1
-        if not self._missing:
-            self._uplink.acknowledge(self._parcel)
+                voice.say_all(topic, payloads, partial(uplink.acknowledge, parcel))
