@@ -1,10 +1,20 @@
 """The plug-in itself."""
 
+import contextlib
+import uuid
 from pathlib import Path
 from typing import ClassVar
 
-from dtios.sdk.adapter import Adapter, Connection, ConnectionSettings, Endpoint
+import anyio
+
+from dtios.sdk.adapter import LISTEN, Adapter, Connection, ConnectionSettings, Endpoint
+from dtios.sdk.errors import TemporaryError
 from dtios_mqtt.connection import MqttConnection
+from dtios_mqtt.discovery import Heard, recognise
+from dtios_mqtt.discovery import listen as hear
+from dtios_mqtt.errors import LostError
+from dtios_mqtt.session.client import MqttClient
+from dtios_mqtt.session.opening import open_session
 from dtios_mqtt.settings import MqttSettings, parse_url
 
 __all__ = ["MqttAdapter"]
@@ -23,5 +33,29 @@ class MqttAdapter(Adapter):
         checked = settings if isinstance(settings, MqttSettings) else MqttSettings.model_validate(settings.model_dump())
         return MqttConnection(address, checked, home)
 
-    async def discover(self, hint: str) -> list[Endpoint]:
-        return []
+    async def discover(self, hint: str, listen: float = LISTEN) -> list[Endpoint]:
+        """At a broker's URL alone: who is there is known only after having listened. Nothing is sent but a subscription."""
+        if "://" not in hint:
+            return []
+        client = await open_session(parse_url(hint), MqttSettings(), f"dtios-{uuid.uuid4().hex[:12]}")
+        heard: Heard | None = None
+        why = ""
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(_keep, client, name="discovery: keep-alives")
+                try:
+                    heard = await hear(client, listen)
+                except LostError as error:
+                    why = str(error)
+                tasks.cancel_scope.cancel()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await client.close()
+        if heard is None:
+            raise TemporaryError(f"it was not listened to: {why}", where=hint, mend="see that the broker runs and lets us listen")
+        return recognise(hint, heard)
+
+
+async def _keep(client: MqttClient) -> None:
+    with contextlib.suppress(LostError):  # whoever waits for messages is told
+        await client.serve()

@@ -6,7 +6,7 @@ from typing import ClassVar
 from urllib.parse import urlsplit
 
 from dtios.mapping.facts import BrowseFacts
-from dtios.sdk.adapter import Adapter, Connection, ConnectionSettings, Endpoint, Finding
+from dtios.sdk.adapter import LISTEN, Adapter, Connection, ConnectionSettings, Endpoint, Finding
 from dtios.sdk.errors import ConfigurationError, DtiosError
 from dtios_opcua.connection import OpcUaConnection
 from dtios_opcua.discovery.addresses import full_url
@@ -38,7 +38,7 @@ class OpcUaAdapter(Adapter):
         wanted_security(own.security, url)
         return OpcUaConnection(url, own, home)
 
-    async def discover(self, hint: str) -> list[Endpoint]:
+    async def discover(self, hint: str, listen: float = LISTEN) -> list[Endpoint]:
         if hint and not hint.startswith("@"):
             _check_url(full_url(hint))
         return await discover(hint)

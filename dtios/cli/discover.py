@@ -29,20 +29,30 @@ def output_schema() -> dict[str, Any]:
 @click.option(
     "--timeout", type=click.FloatRange(min=0, min_open=True), default=30.0, show_default=True, help="Seconds for each HOST."
 )
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0, 3600, min_open=True),
+    default=10.0,
+    show_default=True,
+    help="How long to listen at a broker's URL.",
+)
 @place_options
 @json_option
 def command(
-    hosts: tuple[str, ...], interface: str | None, timeout: float, config: Path | None, state: Path | None, as_json: bool
-) -> int:
+    hosts: tuple[str, ...], interface: str | None, timeout: float, seconds: float, config: Path | None, state: Path | None,
+    as_json: bool,
+) -> int:  # fmt: skip
     """Find machines at each HOST: a name or address, with a port or not, or a URL.
 
     What answers at HOST is found, and what that knows of, as a discovery server does. Without HOST the whole network is asked
-    (multicast DNS), and the discovery server of this computer. The exit status is 1 if nothing was found.
+    (multicast DNS), and the discovery server of this computer. At a broker, named by its URL, machines are found by what they
+    say; nothing is sent to them. The exit status is 1 if nothing was found.
 
     \b
     Examples:
       dtios discover 192.168.0.10
       dtios discover plc-1 plc-2:48010 opc.tcp://press.example:4840 --json
+      dtios discover mqtt://broker.example --seconds 30
       dtios discover
     """
     from dtios.cli.output import Output
@@ -61,7 +71,7 @@ def command(
 
     async def main() -> int:
         with shown_progress("starting") as (progress, closing):
-            finder = _Finder(hints, timeout, Output(as_json), progress, closing)
+            finder = _Finder(hints, timeout, seconds, Output(as_json), progress, closing)
 
             async def body(client: Client, hosting: bool) -> int:
                 return await finder.run(client)
@@ -74,9 +84,12 @@ def command(
 class _Finder:
     """Asks several addresses at once, and says each endpoint once."""
 
-    def __init__(self, hints: Sequence[str], timeout: float, output: "Output", progress: "OnProgress", closing: Any) -> None:
+    def __init__(
+        self, hints: Sequence[str], timeout: float, seconds: float, output: "Output", progress: "OnProgress", closing: Any
+    ) -> None:
         self._hints = hints
         self._timeout = timeout
+        self._seconds = seconds
         self._output = output
         self._progress = progress
         self._closing = closing
@@ -101,7 +114,7 @@ class _Finder:
         async with at_once:
             self._progress(f"asking {hint}" if hint else "asking the network", self._done, len(self._hints))
             try:
-                self._sort_in(await client.discover(hint, limit=self._timeout))
+                self._sort_in(await client.discover(hint, limit=self._timeout, listen=self._seconds))
             except DtiosError as error:
                 if client.stopping.is_set():
                     raise
@@ -118,7 +131,7 @@ class _Finder:
                 self._errors.append({"kind": "temporary", "message": message, "where": one["url"], "mend": ""})
                 continue
             form = {key: one[key] for key in ("url", "name", "adapter", "details")}
-            key = (one["url"], one["details"].get("application_uri", one["name"]))
+            key = (one["url"], one["details"].get("application_uri") or one["details"].get("machine", one["name"]))
             self._found[key] = _merged(self._found[key], form) if key in self._found else form
 
     async def _tell(self) -> int:
@@ -153,8 +166,13 @@ def _unique(errors: list[dict[str, str]]) -> list[dict[str, str]]:
 def _text(form: dict[str, Any]) -> str:
     lines = [f"{form['url']}  {form['name']}".rstrip()]
     details = {"by": form["adapter"], **form["details"]}
-    notes = details.pop("notes", ())
+    notes = list(details.pop("notes", ()))
+    if details.pop("profile", ""):
+        notes.append(f"a profile is proposed by `dtios profile {form['url']} --seconds 10`")
     for key, value in details.items():
+        if key == "evidence":
+            lines += [f"  {'evidence' if not at else '':<18}{one}" for at, one in enumerate(value)]
+            continue
         shown = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
         if shown:
             lines.append(f"  {key.replace('_', ' '):<18}{shown}")

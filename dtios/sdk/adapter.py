@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple, Protocol
+from typing import Any, ClassVar, Final, Literal, NamedTuple, Protocol
 
 from anyio.abc import TaskStatus
 from pydantic import BaseModel, ConfigDict, Field
@@ -29,6 +29,7 @@ from dtios.model.values import DataValue, QualifiedName
 from dtios.sdk.secrets import Secret
 
 __all__ = [
+    "LISTEN",
     "Adapter",
     "Call",
     "Complaint",
@@ -69,6 +70,10 @@ class ConnectionSettings(BaseModel):
     keep_alive: float = Field(5.0, gt=0, description="seconds of silence after which values turn Bad")
     recheck: float = Field(300.0, gt=0, description="seconds between two looks whether the address space has changed")
     publishing_interval: float = Field(0.1, gt=0, description="seconds between notification messages")
+
+
+LISTEN: Final = 10.0
+"""Seconds for which `discover` listens where machines are found by what they say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,10 +314,11 @@ class Adapter(ABC):
         and trust (`home/pki`), lies there. Raises ConfigurationError for a URL or settings that cannot be."""
 
     @abstractmethod
-    async def discover(self, hint: str) -> list[Endpoint]:
+    async def discover(self, hint: str, listen: float = LISTEN) -> list[Endpoint]:
         """Endpoints at or around an address: a URL, `HOST` or `HOST:PORT`, and others that these know of. Empty: whatever makes
         itself known in the network, and `@ADDRESS` of one of our interfaces: whatever does so there; only then may anything be
-        sent to everybody. Ends within a minute. Raises what the address that was asked failed with."""
+        sent to everybody. Where machines are found by what they say, it listens for `listen` seconds. Ends within a minute
+        after that. Raises what the address that was asked failed with."""
 
     async def examine(
         self, url: str, settings: ConnectionSettings, home: Path, known: BrowseFacts | None = None

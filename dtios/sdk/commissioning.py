@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from dtios.sdk import protocol as p
-from dtios.sdk.adapter import Finding
+from dtios.sdk.adapter import LISTEN, Finding
 
 __all__ = ["Commissioning", "OnProgress"]
 
@@ -26,7 +26,9 @@ class Commissioning(ABC):
     async def _ask_for(self, type: type[T], body: p.RequestBody, progress: OnProgress | None = None) -> T:
         return msgspec.convert(await self.request(body, progress), type)
 
-    async def discover(self, hint: str, progress: OnProgress | None = None, limit: float = 30.0) -> list[dict[str, Any]]:
+    async def discover(
+        self, hint: str, progress: OnProgress | None = None, limit: float = 30.0, listen: float = LISTEN
+    ) -> list[dict[str, Any]]:
         """Endpoints at or around an address, each as `adapter`, `url`, `name`, `details`, and `error` where it did not answer.
         An empty hint asks the network. Raises what the address failed with."""
         return await self._ask_for(list[dict[str, Any]], p.Discover(hint, limit), progress)

@@ -14,6 +14,7 @@ from dtios.model.machine import Machine, OnOwnerLost, Skill
 from dtios.model.result import Result
 from dtios.model.values import DataValue
 from dtios.sdk import observing
+from dtios.sdk.adapter import LISTEN
 from dtios.sdk.client import Client, OnProgress, Written
 from dtios.sdk.clock import Clock
 from dtios.sdk.directory import Directory
@@ -215,9 +216,9 @@ class Commission:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    async def discover(self, hint: str, progress: OnProgress | None = None) -> list[dict[str, Any]]:
+    async def discover(self, hint: str, progress: OnProgress | None = None, listen: float = LISTEN) -> list[dict[str, Any]]:
         """Endpoints at or around an address, as `Adapter.discover` has it: `adapter`, `url`, `name`, `details`, `error`."""
-        return await self._client.discover(hint, progress)
+        return await self._client.discover(hint, progress, listen=listen)
 
     async def browse(self, url: str, progress: OnProgress | None = None) -> Any:
         """Nested dicts of the nodes behind an endpoint."""

@@ -476,11 +476,13 @@ class AnswerQuestion(Message):
 
 
 class Discover(Message):
-    """Needs the grant `commission` (commands hold it). All adapters that can are asked, each for `limit` seconds at most.
+    """Needs the grant `commission` (commands hold it). All adapters that can are asked, each for `limit` seconds at most, and
+    the `listen` seconds for which it may listen.
     -> list of {adapter, url, name, details, error}"""
 
     hint: str
     limit: float = 30.0
+    listen: float = 10.0
 
 
 class Examine(Message):

@@ -12,6 +12,7 @@ from dtios.model.coercion import check
 from dtios.model.errors import ConfigurationError, OutcomeUnknown, TemporaryError
 from dtios.model.values import DataValue
 from dtios.sdk.adapter import (
+    LISTEN,
     Adapter,
     Call,
     ConditionCommand,
@@ -54,7 +55,7 @@ class MemoryAdapter(Adapter):
             raise ConfigurationError("there is no such machine in memory", where=url, mend=f"take one of these: {known}")
         return MemoryConnection(self._servers[url], settings)
 
-    async def discover(self, hint: str) -> list[Endpoint]:
+    async def discover(self, hint: str, listen: float = LISTEN) -> list[Endpoint]:
         return [Endpoint(url, server.name) for url, server in sorted(self._servers.items()) if url.startswith(hint)]
 
 

@@ -27,8 +27,9 @@ def adapters_for(registry: Registry, hint: str) -> list[Adapter]:
     return named[:1] or ([registry.adapter_for(hint)] if "://" in hint else adapters)
 
 
-async def discover(registry: Registry, hint: str, limit: float, progress: Progress) -> list[dict[str, Any]]:
-    """`adapter`, `url`, `name`, `details` and `error` of all that was found within `limit` seconds for each adapter.
+async def discover(registry: Registry, hint: str, limit: float, listen: float, progress: Progress) -> list[dict[str, Any]]:
+    """`adapter`, `url`, `name`, `details` and `error` of all that was found within `limit` seconds for each adapter, and the
+    `listen` seconds for which it may listen besides.
 
     Raises what stood in the way where nothing was found.
     """
@@ -38,8 +39,8 @@ async def discover(registry: Registry, hint: str, limit: float, progress: Progre
 
     async def ask(adapter: Adapter) -> None:
         try:
-            with anyio.fail_after(limit):
-                endpoints = await adapter.discover(hint)
+            with anyio.fail_after(limit + listen):
+                endpoints = await adapter.discover(hint, listen)
         except DtiosError as error:
             errors.append(error)
         except TimeoutError:

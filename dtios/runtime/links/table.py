@@ -250,9 +250,9 @@ class LinkTable:
             return self._held.get((normal_url(url), settings["user"]))
         return next((h for (at, _), h in self._held.items() if at == normal_url(url)), None)
 
-    async def discover(self, hint: str, limit: float, progress: Progress) -> list[dict[str, Any]]:
+    async def discover(self, hint: str, limit: float, listen: float, progress: Progress) -> list[dict[str, Any]]:
         """See `dtios.runtime.links.discovery`."""
-        return await discover(self._registry, hint, limit, progress)
+        return await discover(self._registry, hint, limit, listen, progress)
 
     async def examine(self, url: str, settings: Mapping[str, Any], limit: float) -> list[Finding]:
         """See `dtios.runtime.links.examining`. Without settings: with those of the connection there is."""
