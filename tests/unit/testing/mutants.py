@@ -354,6 +354,17 @@ class CallsTwice(MemoryConnection):
         return await super().call(call, last_check)
 
 
+class CallsAgainAfterALoss(MemoryConnection):
+    async def call(self, call: Call, last_check: LastCheck) -> list[Any]:
+        try:
+            return await super().call(call, last_check)
+        except OutcomeUnknown:
+            with anyio.fail_after(5):
+                while self._session is None or self._session.ended:
+                    await anyio.sleep(0.01)
+            return await super().call(call, last_check)
+
+
 # --- connections ------------------------------------------------------------------------------------------------------------
 
 
@@ -588,6 +599,7 @@ MUTANTS: Mapping[str, type[MemoryConnection]] = {
     "CHG-2": NeverTakesAPointBack,
     "CHG-3": delivering(changed=nothing),
     "JOB-1": CallsTwice,
+    "JOB-2": CallsAgainAfterALoss,
     "EVT-1": delivering(event=twice),
     "EVT-2": delivering(condition=only_new_ones, conditions_refreshed=refreshed),
     "EVT-3": AcknowledgesTwice,
