@@ -18,7 +18,7 @@ from dtios.runtime.registry import Registry
 from dtios.runtime.state import StateDirectory
 from dtios.sdk.clock import SystemClock
 from dtios.testing import METHOD_PROFILE, MemoryAdapter, MemoryServer, method_machine
-from tests.brokers import Mosquitto, running_broker
+from tests.brokers import BROKERS, BrokerProcess, Mosquitto, running_broker
 from tests.runtimes import client_of
 from tests.system.north.receiver import Receiver
 
@@ -80,9 +80,12 @@ async def test_a_broker_that_refuses_us_gets_everything_when_it_does_so_no_more(
     assert receiver.of("/_publisher")[-1]["online"] is False
 
 
-async def test_who_comes_later_finds_what_is_retained_and_what_has_gone_is_no_more(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", BROKERS, ids=lambda kind: kind.name)
+async def test_who_comes_later_finds_what_is_retained_and_what_has_gone_is_no_more(
+    tmp_path: Path, kind: type[BrokerProcess]
+) -> None:
     one, two = method_machine("one", clock=SystemClock()), method_machine("two", clock=SystemClock())
-    broker = Mosquitto(tmp_path)
+    broker = kind(tmp_path)
     async with running_broker(broker), line(tmp_path, one, two, url=broker.url, machines={"two": {"site": "s"}}) as runtime:
         async with Receiver(broker) as receiver:
             await receiver.until(lambda: len({topic for topic, _, _ in receiver.messages}) >= 5 + 2)
