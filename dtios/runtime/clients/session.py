@@ -305,6 +305,7 @@ class Session:
                 async for message, last in out:
                     if message != seen:  # told while the first ones were read
                         await self.send(message)
+                        seen = None  # from here on what is as it was first is news: it had been otherwise
                     if last:
                         return
                     if overrun:
