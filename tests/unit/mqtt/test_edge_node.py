@@ -71,8 +71,59 @@ def test_a_gap_begins_another_message_so_that_it_stands_before_its_values() -> N
 
 def test_more_than_fits_becomes_several_messages_numbered_on() -> None:
     node, names, _ = born()
-    parcel = Parcel("m", 3, 100, [delivery(1, 2), delivery(3)], 1)
-    assert told(names, node.data(parcel, NOW, 2)) == [(3, 100, [1, 2], [False] * 2, 0), (3, 102, [3], [False], 0)]
+    parcel = Parcel("m", 3, 100, [delivery(*range(60), gap=True), delivery(*range(60, 100))], 1)
+    messages = node.data(parcel, NOW, 500)
+    assert all(len(message.payload) <= 500 for message in messages)
+    parts = told(names, messages)
+    assert len(parts) > 4
+    assert [value for _, _, values, _, _ in parts for value in values] == list(range(100))
+    assert all(sequence == 100 + values[0] for _, sequence, values, _, _ in parts)
+    assert [missing for *_, missing in parts] == [5] + [0] * (len(parts) - 1)
+    assert [decode(message.payload).seq for message in messages] == [2 + at for at in range(len(messages))]
+
+
+def test_more_gaps_than_fit_become_several_messages() -> None:
+    node, names, _ = born()
+    gaps = delivery(gap=True).gaps * 20
+    messages = node.data(Parcel("m", 3, 7, [Delivery("m", gaps, delivery(1).batch, PATHS)], 1), NOW, 500)
+    parts = told(names, messages)
+    assert sum(missing for *_, missing in parts) == 100
+    assert [values for _, _, values, _, _ in parts if values] == [[1]]
+    assert parts[-1][2] == [1], "what is missing lies before the value"
+
+
+def kinds(messages: list[Outgoing]) -> list[str]:
+    return [message.topic.split("/")[2] for message in messages]
+
+
+def test_a_lost_machine_dies_after_its_last_values_and_at_once_when_it_is_back() -> None:
+    node, _, _ = born()
+    assert not node.lingers
+    assert kinds(node.tell(MACHINE, online=False, now=NOW)) == []
+    assert node.lingers
+    assert kinds(node.bury(NOW)) == []
+    assert kinds(node.data(Parcel("m", 3, 1, [delivery(1)], 1), NOW)) == ["DDATA"]
+    assert (kinds(node.bury(NOW)), kinds(node.bury(NOW)), node.lingers) == ([], ["DDEATH"], False)
+    assert kinds(node.tell(MACHINE, online=True, now=NOW)) == ["DBIRTH"]
+    node.tell(MACHINE, online=False, now=NOW)
+    assert kinds(node.tell(MACHINE, online=True, now=NOW)) == ["DDEATH", "DBIRTH"]
+
+
+def test_what_was_kept_of_a_lost_machine_needs_one_birth_however_much_it_is() -> None:
+    node, names, _ = born()
+    node.tell(MACHINE, online=False, now=NOW)
+    node.bury(NOW)
+    node.bury(NOW)
+    said = [
+        message
+        for number in range(50)
+        for message in [*node.data(Parcel("m", 3, number, [delivery(number)], number, historical=True), NOW), *node.bury(NOW)]
+    ]
+    assert kinds(said) == ["DBIRTH"] + ["DDATA"] * 50
+    assert told(names, said[1:])[-1] == (3, 49, [49], [True], 0)
+    assert kinds(node.bury(NOW)) == ["DDEATH"]
+    gone = node.data(Parcel("another", 3, 60, [delivery(5)], 60, historical=True), NOW)
+    assert kinds(gone) == ["DBIRTH", "DDATA"]
 
 
 def test_a_birth_tells_what_was_seen_and_only_what_is_younger_is_live() -> None:

@@ -43,7 +43,7 @@ def sparkplug_id(name: str) -> str:
 class _Device:
     """A machine. `ours`: aliases of the metrics that number its values. `last`: by path, (value, status, source time) as it is
     now, whether it was sent or waits; `seen` is the last parcel in it, and `told` the last one in the present that the DBIRTH
-    told. `born`: a DBIRTH stands."""
+    told. `born`: a DBIRTH stands. `quiet`: nothing was told of it since somebody looked."""
 
     id: str
     name: str
@@ -53,8 +53,32 @@ class _Device:
     shape: tuple[Signal, ...] = ()
     online: bool = False
     born: bool = False
+    quiet: bool = False
     seen: int = 0
     told: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Numbers:
+    """What values are numbered from: (`epoch`, `sequence`) is the first one's."""
+
+    epoch: int
+    sequence: int
+    historical: bool
+
+    def head(
+        self, device: _Device, gaps: list[dict[str, Any]], rows: list[Metric], some: list[int], start: int, now: int
+    ) -> list[Metric]:
+        """The metrics before `some` of the rows: at the time of the oldest, so that all stand in the order of time. ms."""
+        ours: dict[str, Any] = {EPOCH: self.epoch, SEQUENCE: self.sequence + start}
+        if some != list(range(start, start + len(some))):
+            ours |= {SEQUENCE: self.sequence, ORDER: some}
+        if gaps:
+            ours[GAPS] = json.dumps(gaps, separators=(",", ":"))
+        time = rows[some[0]].timestamp if some else now
+        return [
+            Metric("", device.ours[name], time, _OURS[name], value, is_historical=self.historical) for name, value in ours.items()
+        ]
 
 
 class PublishedNode:
@@ -111,20 +135,33 @@ class PublishedNode:
     # --- machines ---
 
     def tell(self, machine: Machine, *, online: bool, now: int) -> list[Outgoing]:
-        """A machine as it is now."""
+        """A machine as it is now. One that is lost has a last word: its device dies with `bury`, or at once when it is back."""
         device = self._device(machine.name)
         shape = tuple(signal for signal in machine.signals if not signal.gone and signal.access.readable)
         changed = online and shape != device.shape
         if changed:
             self._describe(device, shape)
+        back = online and not device.online
         device.online = online
         if not self._alive:
             return []
+        said = [self._died(device, now)] if back and device.born else []
         if online and (changed or not device.born):
-            return [self._birth(device, now)]
-        if not online and device.born:
-            return [self._died(device, now)]
-        return []
+            said.append(self._birth(device, now))
+        device.quiet = False
+        return said
+
+    @property
+    def lingers(self) -> bool:
+        """Some device is born whose machine is away."""
+        return any(device.born and not device.online for device in self._devices.values())
+
+    def bury(self, now: int) -> list[Outgoing]:
+        """DDEATH of those whose machine is away, when nothing was to be told of it since this was called before."""
+        dead = [device for device in self._devices.values() if device.born and not device.online and device.quiet]
+        for device in self._devices.values():
+            device.quiet = True
+        return [self._died(device, now) for device in dead]
 
     def forget(self, name: str, now: int) -> list[Outgoing]:
         """A machine that has gone for good."""
@@ -178,21 +215,19 @@ class PublishedNode:
             for handle, value, status, time in zip(batch.handles, batch.values, batch.statuses, batch.source_times, strict=True):
                 device.last[delivery.paths[handle]] = value, status, batch.receive_time if time == NO_TIME else time
 
-    def data(self, parcel: Parcel, now: int, largest: int = 5_000) -> list[Outgoing]:
-        """DDATA, at most `largest` values in one. A machine that is not born is born for it and dies again: its last values come
-        after the loss was told, and a store may hold values of a machine that is gone."""
+    def data(self, parcel: Parcel, now: int, largest: int = 128 * 1024) -> list[Outgoing]:
+        """DDATA, none with more than `largest` bytes unless it holds one value alone. A machine that is not born is born for it,
+        to die with `bury`: its last values come after its loss, and a store may hold values of a machine that is gone."""
         device = self._device(parcel.machine)
-        unknown = self._learn(device, parcel)
-        for_it = not device.born
+        device.quiet = False
         said: list[Outgoing] = []
-        if for_it or unknown:
+        if self._learn(device, parcel) or not device.born:
             said.append(self._birth(device, now))
         # What the birth told of the present is told after it as history alone.
         historical = parcel.historical or parcel.position <= device.told
         for sequence, gaps, rows in self._messages(device, parcel, now, historical):
-            said += self._deliver(device, parcel.epoch, sequence, gaps, rows, historical, now, largest)
-        if for_it and not device.online:
-            said.append(self._died(device, now))
+            order = sorted(range(len(rows)), key=lambda number, rows=rows: rows[number].timestamp or 0)  # type: ignore[misc]
+            said += self._sized(device, _Numbers(parcel.epoch, sequence, historical), gaps, rows, order, 0, now, largest)
         return said
 
     def _learn(self, device: _Device, parcel: Parcel) -> bool:
@@ -224,34 +259,31 @@ class PublishedNode:
         if rows or gaps:
             yield first, gaps, rows
 
-    def _deliver(
+    def _sized(
         self,
         device: _Device,
-        epoch: int,
-        sequence: int,
+        numbers: _Numbers,
         gaps: list[dict[str, Any]],
         rows: list[Metric],
-        historical: bool,
+        some: list[int],
+        start: int,
         now: int,
         largest: int,
     ) -> Iterator[Outgoing]:
-        order = sorted(range(len(rows)), key=lambda number: rows[number].timestamp or 0)
-        for start in range(0, max(1, len(rows)), largest):
-            some = order[start : start + largest]
-            ours: dict[str, Any] = {EPOCH: epoch, SEQUENCE: sequence + start}
-            if some != list(range(start, start + len(some))):
-                ours |= {SEQUENCE: sequence, ORDER: some}
-            if gaps and not start:
-                ours[GAPS] = json.dumps(gaps, separators=(",", ":"))
-            head = [
-                Metric("", device.ours[name], now // 1_000_000, _OURS[name], value, is_historical=historical)
-                for name, value in ours.items()
-            ]
-            # The oldest value first, and what numbers them before it: at its time, so that all stand in the order of time.
-            if some:
-                for one in head:
-                    one.timestamp = rows[some[0]].timestamp
-            yield self._say("DDATA", [*head, *(rows[number] for number in some)], now, device.id)
+        """`some` of the rows, which are those from `start` on in the order of time; in halves where they are too large."""
+        head = numbers.head(device, gaps, rows, some, start, now // 1_000_000)
+        payload = encode(Payload(now // 1_000_000, self._seq, [*head, *(rows[number] for number in some)]))
+        if len(payload) <= largest or len(some) + len(gaps) < 2:
+            self._seq = (self._seq + 1) % 256
+            yield Outgoing(self._topic("DDATA", device.id), payload)
+        elif len(gaps) > len(some):
+            half = len(gaps) // 2
+            yield from self._sized(device, numbers, gaps[:half], rows, [], start, now, largest)
+            yield from self._sized(device, numbers, gaps[half:], rows, some, start, now, largest)
+        else:
+            half = len(some) // 2
+            yield from self._sized(device, numbers, gaps, rows, some[:half], start, now, largest)
+            yield from self._sized(device, numbers, [], rows, some[half:], start + half, now, largest)
 
     def _rows(self, device: _Device, delivery: Delivery, now: int, historical: bool) -> Iterator[Metric]:
         batch = delivery.batch

@@ -30,6 +30,8 @@ _REFUSALS: Final = 100
 """Refused commands that wait to be written down; of more the newest are counted, and told as one."""
 _LINE: Final = 0.05
 """Seconds between two lines about refused commands: whoever floods us fills no disk, and holds up no command's intent."""
+_LINGER: Final = 0.3
+"""Seconds in which nothing is told of a machine that is away, until its device dies: its last values come first."""
 _REBIRTH: Final = 0.5
 """Seconds between two births that are asked for; what is asked meanwhile is one."""
 
@@ -72,6 +74,7 @@ class _Edge:
         self._refused: deque[Refusal] = deque()
         self._more_refused = anyio.Event()
         self._untold = 0
+        self._lost = anyio.Event()
         self._rebirth = anyio.Event()
         self._may_send = anyio.Event()
 
@@ -125,9 +128,11 @@ class _Edge:
             self._say(client, self._node.births(now()))
             self._may_send.set()
             tasks.start_soon(self._send, client, name="sparkplug: send")
+            tasks.start_soon(self._bury, client, name="sparkplug: deaths")
             tasks.start_soon(self._be_born_again, client, name="sparkplug: rebirths")
             async for change in changes:
                 self._say(client, self._changed(change))
+                self._lost.set()
 
     def _changed(self, change: MachineChange) -> list[Outgoing]:
         view, now = change.machine.view, self._ctx.clock.now()
@@ -143,7 +148,8 @@ class _Edge:
             while True:
                 parcel = await uplink.take()
                 await self._may_send.wait()
-                self._say(client, self._node.data(parcel, self._ctx.clock.now(), self._ctx.config.largest))
+                self._say(client, self._node.data(parcel, self._ctx.clock.now(), 1024 * self._ctx.config.largest))
+                self._lost.set()
                 self._sent.append(parcel)
                 self._more_sent.set()
 
@@ -156,6 +162,14 @@ class _Edge:
             await client.ping()
             uplink.acknowledge(*asked)
             await anyio.sleep(_COVERED)
+
+    async def _bury(self, client: MqttClient) -> None:
+        while True:
+            await self._lost.wait()
+            self._lost = anyio.Event()
+            while self._node.lingers:
+                await self._ctx.sleep(_LINGER)
+                self._say(client, self._node.bury(self._ctx.clock.now()))
 
     # --- commands ---
 

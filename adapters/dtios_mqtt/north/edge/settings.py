@@ -19,5 +19,5 @@ class SparkplugConfig(BrokerConfig):
     host_id: Id | None = Field(None, description="primary host application: births wait until its STATE says it is online")
     signals: list[Id] = Field(["**"], min_length=1, description="paths or patterns of what is published")
     interval: float = Field(0.1, ge=0, le=60, description="seconds: what a machine says within them is one message")
-    largest: int = Field(5_000, ge=1, le=100_000, description="values in one message; more become several messages")
+    largest: int = Field(128, ge=1, le=100_000, description="KiB of a DDATA's payload; more values become several messages")
     store: StoreConfig = StoreConfig()
