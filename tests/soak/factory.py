@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+import anyio.to_thread
+
 from dtios.testing.proxy import FaultProxy
 from tests.brokers import BrokerProcess, Mosquitto, running_broker
 from tests.faults.counting import values_of
@@ -58,7 +60,8 @@ class Machine:
 
     async def end(self, *, kill: bool) -> None:
         assert self.running is not None
-        self.running.kill() if kill else self.running.stop()
+        # its end is waited for in a thread: the proxies stand in this event loop, and a network does not stand still meanwhile
+        await anyio.to_thread.run_sync(self.running.kill if kill else self.running.stop)
         await self.aclose()
 
     async def aclose(self) -> None:

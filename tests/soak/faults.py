@@ -116,7 +116,7 @@ class Faults:
         place = card.place
         match card.kind.split()[0], card.kind.split()[-1]:
             case "kill", _:
-                self.lives.kill()
+                await self.lives.kill()
                 await anyio.sleep(card.lasts)
                 await self.lives.start()
             case "server" | "edge", how:

@@ -78,10 +78,11 @@ class Lives:
         assert self._process.stdout is not None
         assert await anyio.to_thread.run_sync(self._process.stdout.readline) == b"ready\n", "the runtime did not start"
 
-    def kill(self) -> None:
+    async def kill(self) -> None:
         """kill -9."""
         assert self._process is not None
         self._process.kill()
+        await anyio.to_thread.run_sync(self._process.wait, 10)
         self._forget()
 
     async def end(self) -> None:
@@ -110,7 +111,8 @@ class Lives:
             yield
         finally:
             if self._process is not None:
-                self.kill()
+                self._process.kill()
+                self._forget()
 
     async def watch(self) -> None:
         """A sample each second, for ever."""
