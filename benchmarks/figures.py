@@ -51,7 +51,7 @@ class Figure:
     """`ours` beside the first of `peers`. `at_most` of a run bounds its ratio in the unit that is `bounded`."""
 
     title: str
-    server: Literal["replay", "live", "tree", "sparkplug"]
+    server: Literal["replay", "live", "tree", "sparkplug", "json"]
     units: tuple[Unit, ...]
     ours: tuple[Run, ...]
     peers: tuple[Run, ...]
@@ -80,7 +80,7 @@ def _peer(name: str, scenario: str, weight: float = 1.0, quick: bool = True) -> 
     return Run(name, "peers", (scenario,), weight, None, quick)
 
 
-def _mqtt(title: str, server: Literal["sparkplug"], batch: int, weight: float) -> Figure:
+def _mqtt(title: str, server: Literal["sparkplug", "json"], batch: int, weight: float) -> Figure:
     """One value a message costs most: fewer values then."""
     return Figure(
         title,
@@ -90,7 +90,7 @@ def _mqtt(title: str, server: Literal["sparkplug"], batch: int, weight: float) -
             _ours("app inline, a call for each message", "batches-inline", weight, 1.5),
             _ours("app inline, a call for each value", "changes-inline", weight, quick=False),
         ),
-        (Run("paho, the same decoder", "mqtt_peers", (server,), weight),),
+        (Run("paho, the same decode", "mqtt_peers", (server,), weight),),
         rounds=2,
         batch=batch,
     )
@@ -173,6 +173,7 @@ FIGURES: tuple[Figure, ...] = (
     _mqtt("Sparkplug, 1 metric a message", "sparkplug", 1, 0.5),
     _mqtt("Sparkplug, 10 metrics a message", "sparkplug", 10, 1),
     _mqtt("Sparkplug, 100 metrics a message", "sparkplug", 100, 1.5),
+    _mqtt("JSON, 10 values a message", "json", 10, 1),
     Figure(
         "OPC UA upwards to MQTT, 1,000 variables",
         "replay",

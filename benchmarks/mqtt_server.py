@@ -9,25 +9,17 @@ import json
 import sys
 import time
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 from benchmarks.mqtt_wire import CONNECT, PING, PUBLISH, SUBSCRIBE, packet, packets
 from dtios_mqtt.sparkplug.encoding import encode
 from dtios_mqtt.sparkplug.metric import Metric, Payload
 
-__all__ = ["JSON_PROFILE", "JSON_TOPIC", "METRICS"]
+__all__ = ["JSON_TOPIC", "JSON_VALUES", "METRICS", "json_names", "json_profile"]
 
 METRICS: Final = 100
 JSON_TOPIC: Final = "bench/bench/state"
-JSON_PROFILE: Final = """\
-profile: bench
-topics:
-  identity: [machine]
-  messages:
-    - topic: bench/{machine}/state
-      time: {path: ts, format: ms}
-      values:
-"""
+JSON_VALUES: Final = 10
 _SETTLE: Final = 2.0
 """Seconds between births and data: until then whoever subscribes is connected."""
 _NODE: Final = "spBv1.0/bench/{}/edge"
@@ -105,11 +97,40 @@ def _turn(count: int, now: int) -> Iterator[tuple[str, bytes]]:
         yield _NODE.format("DDATA") + "/bench", encode(Payload(now + turn, (turn + 2) % 256, metrics))
 
 
+def json_names(count: int) -> list[str]:
+    """Dotted paths of the values: some in the outermost object, most in one below it."""
+    return [f"v{n}" if n % 5 == 0 else f"axis{n // 5}.v{n}" for n in range(count)]
+
+
+def json_profile(count: int) -> str:
+    """The profile that describes these messages."""
+    values = "".join(f"        - {{path: {name}, type: Double, unit: MTR}}\n" for name in json_names(count))
+    return f"""\
+profile: bench
+topics:
+  identity: [machine]
+  messages:
+    - topic: bench/{{machine}}/state
+      time: {{path: ts, format: ms}}
+      values:
+{values}"""
+
+
 def _json(count: int) -> tuple[Messages, Messages]:
     now = time.time_ns() // 1_000_000
-    told = [{"ts": now + turn, **{f"v{n}": turn + n / 8 for n in range(count)}} for turn in range(256)]
-    messages = [(JSON_TOPIC, json.dumps(one).encode()) for one in told]
+    messages = [(JSON_TOPIC, json.dumps(_document(count, turn, now)).encode()) for turn in range(256)]
     return messages[:1], messages
+
+
+def _document(count: int, turn: int, now: int) -> dict[str, Any]:
+    made: dict[str, Any] = {"ts": now + turn}
+    for n, name in enumerate(json_names(count)):
+        *above, last = name.split(".")
+        place = made
+        for step in above:
+            place = place.setdefault(step, {})
+        place[last] = turn + n / 8
+    return made
 
 
 def _filters(data: bytes) -> int:

@@ -16,7 +16,7 @@ import structlog
 
 from benchmarks import sink
 from benchmarks.meter import Meter, rss
-from benchmarks.mqtt_server import JSON_PROFILE
+from benchmarks.mqtt_server import JSON_VALUES, json_profile
 from dtios.mapping.facts import NodeKind
 from dtios.mapping.matcher import map_machines
 from dtios.mapping.profiles.library import ProfileLibrary
@@ -145,9 +145,9 @@ async def _through_app(app: str, isolation: str, url: str, count: int, hold: flo
 
 
 def _profile(folder: Path) -> str:
+    """Of the JSON messages; Sparkplug describes itself."""
     file = folder / "bench.yaml"
-    values = "".join(f"        - {{path: v{n}, name: v{n}, type: Double}}\n" for n in range(10))
-    file.write_text(JSON_PROFILE + values, "utf-8")
+    file.write_text(json_profile(JSON_VALUES), "utf-8")
     return str(file)
 
 

@@ -42,8 +42,8 @@ _MISSED = 30.0
 """Seconds within which points are subscribed, after which nothing is kept for them any longer."""
 _RUN: Final = token_hex(8)
 """Of this process."""
-_AT_ONCE = 16
-"""Messages that are taken before others get their turn."""
+_AT_ONCE = 0.001
+"""Seconds that messages are taken for before others get their turn."""
 
 
 class MqttConnection(Connection):
@@ -113,12 +113,12 @@ class MqttConnection(Connection):
         return client
 
     async def _hear(self, client: MqttClient, speakers: Sequence[Speaker]) -> None:
-        taken = 0
+        over = 0.0
         while True:
             message = await client.next()
-            taken += 1
-            if taken % _AT_ONCE == 0:
+            if client.more and time.monotonic() > over:
                 await anyio.lowlevel.checkpoint()
+                over = time.monotonic() + _AT_ONCE
             for speaker in speakers:
                 if await speaker.take(message):
                     break

@@ -114,14 +114,14 @@ _decoder = msgspec.msgpack.Decoder(ext_hook=unpack_value)
 
 
 def pack_batch(batch: Batch) -> bytes:
-    """A batch as bytes: the columns as they are."""
+    """A batch as bytes: the columns as they are; one whose rows are all the same, as most statuses are, is its one number."""
     return _encoder.encode(
         (
             batch.handles,
             _pack_column(batch.values),
-            batch.statuses,
-            batch.source_times,
-            batch.server_times,
+            _folded(batch.statuses),
+            _folded(batch.source_times),
+            _folded(batch.server_times),
             batch.receive_time,
             batch.epoch,
             batch.sequences,
@@ -129,5 +129,17 @@ def pack_batch(batch: Batch) -> bytes:
     )
 
 
+def _folded(column: list[int]) -> list[int] | int:
+    if column and column[0] == column[-1] and column.count(column[0]) == len(column):
+        return column[0]
+    return column
+
+
 def unpack_batch(data: bytes) -> Batch:
-    return Batch(*_decoder.decode(data))
+    handles, values, statuses, source_times, server_times, *rest = _decoder.decode(data)
+    size = len(handles)
+    return Batch(handles, values, _unfolded(statuses, size), _unfolded(source_times, size), _unfolded(server_times, size), *rest)
+
+
+def _unfolded(column: list[int] | int, size: int) -> list[int]:
+    return [column] * size if isinstance(column, int) else column

@@ -45,7 +45,14 @@ def kinds(steps: list[Step]) -> list[str]:
 
 
 def told(steps: list[Step]) -> list[tuple[str, Any]]:
-    return [(name, metric.value) for step in steps if step.kind == "readings" for name, metric in step.metrics]
+    """Name and value, whether a message was read metric by metric or in columns."""
+    found = []
+    for step in steps:
+        if step.kind == "readings":
+            found += [(name, metric.value) for name, metric in step.metrics]
+        if step.told is not None:
+            found += [(at.split("/", 3)[3], value) for at, value in zip(step.told.addresses, step.told.values, strict=True)]
+    return found
 
 
 def integer(name: str, value: int, alias: int | None = None) -> Metric:

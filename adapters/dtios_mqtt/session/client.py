@@ -23,15 +23,15 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from dtios.sdk.adapter import LastCheck
 from dtios.sdk.errors import CredentialsError
 from dtios_mqtt.errors import LostError, connect_error
-from dtios_mqtt.session.buffered import BufferedSocket
 from dtios_mqtt.session.messages import Incoming, Outgoing, Will
+from dtios_mqtt.session.packets import PacketSocket
 from dtios_mqtt.settings import Address
 
 __all__ = ["Delivery", "MqttClient"]
 
 _HIGH: Final = 2_000
 """Received messages that may wait; then nothing more is read from the socket until half of them are taken."""
-_TURN: Final = 256
+_TURN: Final = 1_000
 """Packets handled in one turn of the event loop."""
 
 Delivery = asyncio.Future[None]
@@ -39,10 +39,10 @@ Delivery = asyncio.Future[None]
 
 
 class _Paho(paho.Client):
-    """paho with a buffered socket that was connected by the event loop."""
+    """paho with a socket that was connected by the event loop, and is read ahead."""
 
     prepared: socket.socket | None = None
-    buffered: BufferedSocket | None = None
+    packets: PacketSocket | None = None
     pings: int = 0
     """PINGREQs sent so far: each is answered by one PINGRESP, in their order."""
     on_pong: Callable[[], None] = staticmethod(lambda: None)
@@ -76,8 +76,8 @@ class _Paho(paho.Client):
         return wrapped
 
     def _create_socket(self) -> Any:
-        self.buffered = BufferedSocket(super()._create_socket())
-        return self.buffered
+        self.packets = PacketSocket(super()._create_socket(), five=self._protocol == MQTTProtocolVersion.MQTTv5)
+        return self.packets
 
 
 class MqttClient:
@@ -261,15 +261,14 @@ class MqttClient:
             self._end(LostError("the session was closed"))
             if self._paho.prepared is not None:
                 self._paho.prepared.close()
-            buffered = self._paho.buffered
-            if buffered is not None:
-                buffered.close()
+            if self._paho.packets is not None:
+                self._paho.packets.close()
 
     def abort(self) -> None:
         """Drop the socket without a word: the broker says the will."""
         self._end(LostError("the session was dropped"))
-        if self._paho.buffered is not None:
-            self._paho.buffered.close()
+        if self._paho.packets is not None:
+            self._paho.packets.close()
 
     def _end(self, error: Exception) -> None:
         self._read(False)
@@ -299,21 +298,23 @@ class MqttClient:
                 self._loop.remove_reader(self._number)
 
     def _readable(self) -> None:
-        buffered = self._paho.buffered
-        if buffered is None or not self._reading:
-            return
-        buffered.dry = False
-        for _ in range(_TURN):
-            code = self._paho.loop_read()
-            if code != MQTTErrorCode.MQTT_ERR_SUCCESS:
-                self._after(code)
-                return
+        packets, left = self._paho.packets, _TURN
+        while packets is not None and self._reading and left > 0:
+            messages = packets.messages(min(left, _HIGH - len(self._queue)))
+            if messages:
+                self._queue.extend(messages)
+                self._filled.set()
+            elif packets.for_paho:
+                code = self._paho.loop_read()
+                if code != MQTTErrorCode.MQTT_ERR_SUCCESS:
+                    self._after(code)
+                    return
+            elif not packets.fill():
+                break
+            left -= max(1, len(messages))
             if len(self._queue) >= _HIGH:
                 self._read(False)
-                break
-            if buffered.dry:
-                break
-        else:
+        if left <= 0:
             self._loop.call_soon(self._readable)
         self._flush()
 
@@ -353,7 +354,8 @@ class MqttClient:
         properties = getattr(message, "properties", None)
         correlation = getattr(properties, "CorrelationData", None)
         topic = message._topic.decode("utf-8", "replace")  # the property raises for what is not UTF-8
-        self._queue.append(Incoming(topic, bytes(message.payload), message.qos, message.retain, time.time_ns(), correlation))
+        received = time.time_ns() if self._paho.packets is None else self._paho.packets.received
+        self._queue.append(Incoming(topic, bytes(message.payload), message.qos, message.retain, received, correlation))
         self._filled.set()
 
     def _on_subscribe(self, _client: Any, _data: Any, mid: int, reasons: Any, _properties: Any) -> None:
@@ -391,7 +393,7 @@ class MqttClient:
     @property
     def last_read(self) -> int:
         """Bytes received so far: it grows while the broker is heard of."""
-        return self._paho.buffered.read if self._paho.buffered is not None else 0
+        return self._paho.packets.read if self._paho.packets is not None else 0
 
     async def subscribe(self, filters: Sequence[tuple[str, int]], *, no_local: bool = False) -> list[int]:
         """The granted QoS (0..2) of each filter, 128 and more where the broker refuses it. Raises LostError."""

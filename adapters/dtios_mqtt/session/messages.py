@@ -1,12 +1,12 @@
 """What goes over one MQTT session, in our own words."""
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 __all__ = ["Incoming", "Outgoing", "Will"]
 
 
-@dataclass(frozen=True, slots=True)
-class Incoming:
+class Incoming(NamedTuple):
     """A message as it came. `received` is int nanoseconds UTC."""
 
     topic: str

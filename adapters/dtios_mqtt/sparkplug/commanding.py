@@ -1,6 +1,7 @@
 """A write as NCMD or DCMD, and the wait for the metric that comes back with the value."""
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -52,14 +53,18 @@ class Commanding:
         self._timeout = timeout
         self._awaited: dict[str, list[_Awaited]] = {}
 
-    def heard(self, readings: list[Reading]) -> None:
+    @property
+    def waits(self) -> bool:
+        """A command waits for its metric to come back."""
+        return bool(self._awaited)
+
+    def heard(self, readings: Iterable[Reading]) -> None:
         """What was told, in its order."""
-        if self._awaited:
-            for address, value, _, _ in readings:
-                for awaited in self._awaited.get(address, ()):
-                    if awaited.value == value:
-                        awaited.came = True
-                        awaited.over.set()
+        for address, value, _, _ in readings:
+            for awaited in self._awaited.get(address, ()):
+                if awaited.value == value:
+                    awaited.came = True
+                    awaited.over.set()
 
     def lost(self) -> None:
         for awaited in [one for waiting in self._awaited.values() for one in waiting]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from dtios_mqtt.sparkplug.datatypes import TEMPLATE
 from dtios_mqtt.sparkplug.decoding import as_datatype
 from dtios_mqtt.sparkplug.metric import Malformed, Metric, Template
+from dtios_mqtt.sparkplug.plain import NO_SLOTS, Slots
 
 __all__ = ["PROPERTIES", "Born", "EdgeNode", "Unborn", "partial"]
 
@@ -31,6 +32,7 @@ class Born:
     since: int | None = None
     removed: list[tuple[str, Metric]] = field(default_factory=list)
     """What the last birth no longer has of the one before."""
+    _slots: Slots | None = None
 
     def birth(self, metrics: Iterable[Metric]) -> bool:
         """Whether the description changed (names, types, properties); values do not count."""
@@ -39,7 +41,16 @@ class Born:
         self.removed = [(name, metric) for name, metric in self.metrics.items() if name not in told]
         self.metrics, self.online = told, True
         self.generation += changed
+        self._slots = None
         return changed
+
+    def slots(self, above: str) -> Slots:
+        """Of its plain metrics, at addresses that begin with `above`. None of them while it is offline."""
+        if not self.online:
+            return NO_SLOTS
+        if self._slots is None:
+            self._slots = Slots(self.metrics.values(), above)
+        return self._slots
 
 
 def _outline(metrics: dict[str, Metric]) -> object:

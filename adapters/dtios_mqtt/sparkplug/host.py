@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from dtios_mqtt.sparkplug.addresses import address_of
 from dtios_mqtt.sparkplug.decoding import decode
 from dtios_mqtt.sparkplug.edge import EdgeNode, Unborn
 from dtios_mqtt.sparkplug.mark import MARK
 from dtios_mqtt.sparkplug.metric import Malformed, Metric, Payload
 from dtios_mqtt.sparkplug.order import Order
+from dtios_mqtt.sparkplug.plain import Plain, plain
 from dtios_mqtt.sparkplug.step import Step
 from dtios_mqtt.sparkplug.topics import Topic
 
@@ -27,6 +29,8 @@ _REBORN: Final = 5.0
 _MOST_NODES: Final = 10_000
 """Edge nodes that are known at a time; the one heard of longest ago that is offline gives way."""
 
+_DATA: Final = frozenset({"NDATA", "DDATA"})
+
 Key = tuple[str, str]
 
 
@@ -35,7 +39,7 @@ class _Known:
     """`told`: when the last message in its turn was received (ns). `asked`: when a rebirth was asked for last."""
 
     edge: EdgeNode
-    order: Order[tuple[Topic, Payload, int]]
+    order: Order[tuple[Topic, Payload | Plain, int]]
     told: int | None = None
     asked: float | None = None
     pause: float = _REBIRTH_PAUSE
@@ -72,7 +76,8 @@ class Host:
             yield from self._state(topic, data)
         elif topic.kind not in ("NCMD", "DCMD") and (topic.kind == "NBIRTH" or topic.key not in self._ours):
             try:
-                yield from self._payload(topic, decode(data), now, received)
+                payload = plain(data) if topic.kind in _DATA else None
+                yield from self._payload(topic, decode(data) if payload is None else payload, now, received)
             except Malformed as error:
                 yield Step("complaint", topic, cause=str(error))
 
@@ -88,11 +93,11 @@ class Host:
         if not online:
             yield Step("say-online", topic)
 
-    def _payload(self, topic: Topic, payload: Payload, now: float, received: int) -> Iterator[Step]:
+    def _payload(self, topic: Topic, payload: Payload | Plain, now: float, received: int) -> Iterator[Step]:
         known = self._nodes.get(topic.key)
-        if topic.kind == "NBIRTH":
+        if topic.kind == "NBIRTH" and isinstance(payload, Payload):
             yield from self._nbirth(topic, payload, now, received)
-        elif topic.kind == "NDEATH":
+        elif topic.kind == "NDEATH" and isinstance(payload, Payload):
             yield from self._ndeath(topic, payload, known)
         elif known is None or not known.edge.online:
             yield from self._rebirth(topic, self._know(topic.key), now)
@@ -196,12 +201,14 @@ class Host:
 
     # --- in turn ---
 
-    def _in_turn(self, topic: Topic, payload: Payload, received: int, known: _Known, now: float) -> Iterator[Step]:
+    def _in_turn(self, topic: Topic, payload: Payload | Plain, received: int, known: _Known, now: float) -> Iterator[Step]:
         try:
-            match topic.kind:
-                case "DBIRTH":
+            match payload:
+                case Plain():
+                    yield from self._plain_data(topic, payload, known, now)
+                case Payload() if topic.kind == "DBIRTH":
                     yield from self._dbirth(topic, payload, known)
-                case "DDEATH":
+                case Payload() if topic.kind == "DDEATH":
                     known.unborn.discard(topic.device)
                     if parts := list(known.edge.death(topic.device)):
                         yield self._died(topic, known, parts, payload.timestamp)
@@ -212,6 +219,16 @@ class Host:
         except Malformed as error:
             yield Step("complaint", topic, cause=str(error))
         known.told = received
+
+    def _plain_data(self, topic: Topic, payload: Plain, known: _Known, now: float) -> Iterator[Step]:
+        part = known.edge.parts.get(topic.device)
+        told = (
+            None if part is None else part.slots(address_of(topic.group, topic.node, topic.device, "")).columns(payload.message)
+        )
+        if told is None:
+            yield from self._data(topic, decode(payload.data), known, now)
+        elif told.addresses:
+            yield Step("readings", topic, told=told)
 
     def _data(self, topic: Topic, payload: Payload, known: _Known, now: float) -> Iterator[Step]:
         told: list[tuple[str, Metric]] = []

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
-__all__ = ["PayloadMessage"]
+__all__ = ["PayloadMessage", "PlainPayloadMessage"]
 
 _F = descriptor_pb2.FieldDescriptorProto
 _TYPES: Final[dict[str, int]] = {
@@ -29,6 +29,11 @@ _MESSAGES: Final[dict[str, list[tuple[int, str, str, str]]]] = {
         (8, "metadata", "MetaData", ""), (9, "properties", "PropertySet", ""),
         *((10 + n, name, type, "one") for n, (name, type) in enumerate(_VALUE)),
         (16, "bytes_value", "bytes", "one"), (17, "dataset_value", "DataSet", "one"), (18, "template_value", "Template", "one"),
+    ],
+    "PlainPayload": [(1, "timestamp", "u64", ""), (2, "metrics", "PlainMetric", "many"), (3, "seq", "u64", "")],
+    "PlainMetric": [
+        (1, "name", "string", ""), (2, "alias", "u64", ""), (3, "timestamp", "u64", ""), (4, "datatype", "u32", ""),
+        *((10 + n, name, type, "one") for n, (name, type) in enumerate(_VALUE)),
     ],
     "MetaData": [
         (1, "is_multi_part", "bool", ""), (2, "content_type", "string", ""), (3, "size", "u64", ""), (4, "seq", "u64", ""),
@@ -77,11 +82,15 @@ def _file() -> descriptor_pb2.FileDescriptorProto:
     return file
 
 
-def _payload_class() -> Any:
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(_file())
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName("dtios.sparkplug.Payload"))
+_POOL: Final = descriptor_pool.DescriptorPool()
+_POOL.Add(_file())
 
 
-PayloadMessage: Final[Any] = _payload_class()
+def _class(name: str) -> Any:
+    return message_factory.GetMessageClass(_POOL.FindMessageTypeByName(f"dtios.sparkplug.{name}"))
+
+
+PayloadMessage: Final[Any] = _class("Payload")
 """The protobuf class of a whole payload."""
+PlainPayloadMessage: Final[Any] = _class("PlainPayload")
+"""The same wire, but of a metric only its name or alias, its time, its type and a scalar value: the rest is unknown to it."""

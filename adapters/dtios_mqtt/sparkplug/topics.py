@@ -1,6 +1,7 @@
 """Sparkplug's topic namespace: `spBv1.0/GROUP/TYPE/NODE[/DEVICE]` and `spBv1.0/STATE/HOST` (chapter 4)."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 __all__ = ["EVERYTHING", "Topic", "parse_topic", "state_topic"]
@@ -33,6 +34,7 @@ def state_topic(host: str) -> str:
     return f"spBv1.0/STATE/{host}"
 
 
+@lru_cache(maxsize=20_000)
 def parse_topic(text: str) -> Topic | None:
     """None for a topic that is not Sparkplug's."""
     parts = text.split("/")

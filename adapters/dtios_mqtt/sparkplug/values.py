@@ -5,13 +5,14 @@ from typing import Any, Final
 from uuid import UUID
 
 from dtios.model.status import status_code
-from dtios.model.values import NO_TIME, DateTime, Record
+from dtios.model.values import DateTime, Record
 from dtios_mqtt.image import Reading
 from dtios_mqtt.sparkplug.datatypes import DATETIME
 from dtios_mqtt.sparkplug.describing import points_of
 from dtios_mqtt.sparkplug.metric import DataSet, Metric
+from dtios_mqtt.sparkplug.times import nanoseconds
 
-__all__ = ["nanoseconds", "readings", "said", "wire"]
+__all__ = ["readings", "said", "wire"]
 
 _NULL: Final = status_code("BadNoData")
 _STALE: Final = status_code("UncertainLastUsableValue")
@@ -40,11 +41,6 @@ def _reading(address: str, metric: Metric, source: int) -> Reading:
             return (address, _value(metric), _STALE, source)
         case _:
             return (address, _value(metric), 0, source)
-
-
-def nanoseconds(timestamp: int | None) -> int:
-    """Of milliseconds UTC; NO_TIME for what cannot be one."""
-    return NO_TIME if timestamp is None or not 0 <= timestamp < 2**43 else timestamp * 1_000_000
 
 
 def _value(metric: Metric) -> Any:

@@ -1,11 +1,10 @@
 """Sparkplug B 3.0 as a host application: the state machine's steps carried out over one MQTT session of its own."""
 
+import asyncio
 import json
 import time
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
-
-import anyio
 
 from dtios.mapping.facts import Node, NodeKind, ReferenceKind
 from dtios.model.gap import GapCause
@@ -20,8 +19,9 @@ from dtios_mqtt.sparkplug.describing import NAMESPACE, edge_node, points_of
 from dtios_mqtt.sparkplug.host import Host
 from dtios_mqtt.sparkplug.metric import Metric
 from dtios_mqtt.sparkplug.step import Step
+from dtios_mqtt.sparkplug.times import nanoseconds
 from dtios_mqtt.sparkplug.topics import EVERYTHING, Topic, parse_topic, state_topic
-from dtios_mqtt.sparkplug.values import nanoseconds, readings
+from dtios_mqtt.sparkplug.values import readings
 from dtios_mqtt.speakers.speaker import Place, Speaker
 
 __all__ = ["SparkplugSpeaker"]
@@ -44,7 +44,7 @@ class SparkplugSpeaker(Speaker):
         self._host = Host(host_id, reorder)
         self._commanding = Commanding(self._host, timeout)
         self._said = 0
-        self._turn = anyio.Lock(fast_acquire=True)
+        self._turn = asyncio.Lock()
         self._drawn: dict[tuple[str, str], tuple[tuple[int, ...], Node]] = {}
 
     # --- life (message-flow-phid-sparkplug-*) ---
@@ -62,7 +62,7 @@ class SparkplugSpeaker(Speaker):
     async def begin(self, place: Place) -> None:
         """The subscriptions stand: now STATE says that we are here, and known edge nodes are asked for their births."""
         await super().begin(place)
-        self._turn = anyio.Lock(fast_acquire=True)
+        self._turn = asyncio.Lock()
         self._host.own = place.instance
         await self._say_online()
         for (group, node), edge in self._host.nodes.items():
@@ -115,6 +115,10 @@ class SparkplugSpeaker(Speaker):
             if step.kind != "readings":
                 await place.image.flush()
             match step.kind:
+                case "readings" if step.told is not None:
+                    await place.image.tell_columns(step.told, received, hold=place.client.more)
+                    if self._commanding.waits:
+                        self._commanding.heard(zip(*step.told, strict=True))
                 case "readings":
                     await self._tell(topic, step, received)
                 case "described":
@@ -149,7 +153,8 @@ class SparkplugSpeaker(Speaker):
             metric.name = name
             told += readings(metric, above + name, step.timestamp)
         await self.place.image.tell(told, received, hold=self.place.client.more)
-        self._commanding.heard(told)
+        if self._commanding.waits:
+            self._commanding.heard(told)
 
     async def _describe(self, topic: Topic, step: Step, received: int) -> None:
         gone = [
