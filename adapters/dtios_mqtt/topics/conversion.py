@@ -28,6 +28,10 @@ def converter(rule: TopicValueRule) -> Callable[[Any], Any]:
     mapped = {_key(said): value for said, value in rule.values.items()}
     nulls = {_key(said) for said in rule.nulls}
 
+    def plain(raw: Any) -> Any:
+        assert convert is not None
+        return NULL if raw is None else convert(raw, rule)
+
     def converted(raw: Any) -> Any:
         if raw is None:
             return NULL
@@ -41,7 +45,7 @@ def converter(rule: TopicValueRule) -> Callable[[Any], Any]:
             return _integer(raw, integers, rule.decimal)
         return raw if convert is None else convert(raw, rule)
 
-    return converted
+    return converted if nulls or mapped or integers is not None or convert is None else plain
 
 
 def _key(said: Any) -> tuple[bool, Any]:

@@ -47,8 +47,10 @@ class Value:
         self.name_at = None if rule.name_at is None else JsonPath(rule.name_at)
         self.time = None if rule.time is None or rule.type == "DateTime" else Time(rule.time)
         self.convert: Callable[[Any], Any] = converter(rule)
+        self.find: Callable[[Any], Any] = self.paths[0].find if len(self.paths) == 1 else self._first
+        """What stands there in a document, or MISSING."""
 
-    def find(self, document: Any) -> Any:
+    def _first(self, document: Any) -> Any:
         for path in self.paths:
             found = path.find(document)
             if found is not MISSING:

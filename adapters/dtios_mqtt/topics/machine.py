@@ -30,6 +30,7 @@ class Machine:
         self.address = f"topic:{layout.profile}/{'/'.join(self.place)}"
         self.plate: dict[str, Any] = {}
         self._own: dict[str, Value] = {}
+        self._points: dict[str, str] = {}
         self._drawn: Node | None = None
 
     @property
@@ -38,7 +39,10 @@ class Machine:
         return "/".join(self.place)
 
     def point(self, signal: str) -> str:
-        return f"{self.address}#{signal}"
+        address = self._points.get(signal)
+        if address is None:
+            address = self._points[signal] = f"{self.address}#{signal}"
+        return address
 
     def values(self) -> Iterator[tuple[str, Value]]:
         """Signal and rule of every value, those last that the machine named itself."""

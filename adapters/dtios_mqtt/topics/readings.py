@@ -39,7 +39,7 @@ class Reader:
             if message.rule.whole is not None:
                 found.append(self._whole(message.rule.whole))
             for document in documents(message.rule, self._incoming.payload) if message.values else ():
-                found += self._document(document)
+                self._read(document, found)
         except ValueError as cause:
             self._complain(str(cause))
         return found
@@ -52,17 +52,19 @@ class Reader:
         record = Record("Message", {"Topic": incoming.topic, "Payload": text, "Correlation": mark})
         return (self._machine.point(name), record, _OLD if incoming.retain else 0, NO_TIME)
 
-    def _document(self, document: Any) -> Iterator[Reading]:
-        message = self._message
+    def _read(self, document: Any, into: list[Reading]) -> None:
+        message, before = self._message, len(into)
         source = self._time(message.time, document, NO_TIME)
-        found = False
         for value in message.values:
-            for name, raw, time in self._found(value, document, source):
-                found = True
-                yield self._reading(name, value, raw, time)
+            if value.each is None and value.time is None:  # most are such
+                raw = value.find(document)
+                if raw is not MISSING:
+                    into.append(self._reading(value.name, value, raw, source))
+            else:
+                into.extend(self._reading(name, value, raw, time) for name, raw, time in self._found(value, document, source))
         for field in message.unnamed(document):
             self._complain(f"the field {field[:50]!r} is not in the profile")
-        if not found:
+        if len(into) == before:
             self._complain("none of the profile's values")
 
     def _time(self, time: Time | None, document: Any, otherwise: int) -> int:
