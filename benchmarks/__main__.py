@@ -71,12 +71,16 @@ def _rows(figure: Figure, unit: Unit, runs: list[Run], found: dict[str, list[dic
     against = median(figure.peers[0])
     for run in runs:
         ratio = median(run) / against
+        pairs = [
+            unit.number(one) / unit.number(peer) for one, peer in zip(found[run.name], found[figure.peers[0].name], strict=True)
+        ]
         row: dict[str, Any] = {
             "figure": figure.title,
             "of": run.name,
             "unit": unit.title,
             "median": round(median(run), 3),
             "ratio": round(ratio, 2),
+            "spread": [round(min(pairs), 2), round(max(pairs), 2)],
         }
         # Processor time is the promise; the rate follows from it and from how many processors there are.
         if run.at_most is not None and unit.bounded:
@@ -142,7 +146,7 @@ def _environment() -> dict[str, str]:
 
 def _show(rows: list[dict[str, Any]]) -> None:
     table = Table("figure", "of", "unit")
-    for column in ("median", "ratio", "bound"):
+    for column in ("median", "ratio", "of pairs", "bound"):
         table.add_column(column, justify="right")
     last = None
     for row in rows:
@@ -151,7 +155,15 @@ def _show(rows: list[dict[str, Any]]) -> None:
             table.add_section()
         last = row["figure"]
         bound = "" if "met" not in row else f"{'met' if row['met'] else 'NOT MET'}, at most {row['at_most']:g}"
-        table.add_row(title, row["of"], row["unit"], f"{row['median']:,.2f}", f"{row['ratio']:.2f}", bound)
+        table.add_row(
+            title,
+            row["of"],
+            row["unit"],
+            f"{row['median']:,.2f}",
+            f"{row['ratio']:.2f}",
+            "{:.2f} to {:.2f}".format(*row["spread"]),
+            bound,
+        )
     Console(width=None if sys.stdout.isatty() else 140).print(table)
 
 

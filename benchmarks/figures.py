@@ -91,7 +91,6 @@ def _mqtt(title: str, server: Literal["sparkplug", "json"], batch: int, weight: 
             _ours("app inline, a call for each value", "changes-inline", weight, quick=False),
         ),
         (Run("paho, the same decode", "mqtt_peers", (server,), weight),),
-        rounds=2,
         batch=batch,
     )
 
