@@ -11,7 +11,7 @@ from anyio.abc import UNIXSocketStream
 
 from dtios.model.batch import Batch
 from dtios.model.errors import TemporaryError
-from dtios.runtime.clients.session import MAX_REQUESTS, WINDOW, Session
+from dtios.runtime.clients.session import MAX_REQUESTS, Session
 from dtios.runtime.commands.journal import Journal
 from dtios.runtime.data.consumer import Consumer
 from dtios.runtime.data.router import Router
@@ -19,6 +19,7 @@ from dtios.runtime.ledger.account import Account
 from dtios.sdk import protocol as p
 from dtios.sdk.clock import SystemClock
 from dtios.sdk.codec import pack
+from dtios.sdk.streams import DATA_WINDOW
 from dtios.sdk.transport import Closed, StreamTransport, memory_pair
 from dtios.testing import method_machine, packml_machine
 from tests.runtimes import client_of, running
@@ -131,7 +132,7 @@ async def test_acks_of_what_was_never_sent_open_no_window(tmp_path: Path) -> Non
                 await anyio.sleep(0.002)
             await anyio.sleep(0.1)
             consumer = next(c for c in runtime.kernel.router.consumers if c.name == "cli:liar/7")
-            assert len(consumer._in_flight) <= WINDOW
+            assert len(consumer._in_flight) <= DATA_WINDOW
             (handle,) = consumer.handles
             assert consumer.account(handle).balanced
             failed = 0
