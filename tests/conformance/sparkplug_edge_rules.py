@@ -8,6 +8,12 @@ __all__ = ["APPLYING", "TESTED", "edge_rules"]
 F = TypeVar("F", bound=Callable[..., object])
 
 APPLYING = {
+    "topic-structure", "topic-structure-namespace-a", "topic-structure-namespace-device-id-associated-message-types",
+    "topic-structure-namespace-device-id-non-associated-message-types", "principles-birth-certificates-order",
+    "payloads-metric-datatype-value-type", "payloads-metric-propertyvalue-type-type",
+    "payloads-metric-propertyvalue-type-value", "payloads-propertyset-keys-array-size",
+    "payloads-propertyset-values-array-size", "payloads-ndeath-will-message-publisher",
+    "operational-behavior-edge-node-birth-sequence-wait",
     # the session, the will and NBIRTH
     "principles-persistence-clean-session-311", "principles-persistence-clean-session-50",
     "message-flow-edge-node-birth-publish-connect", "message-flow-edge-node-birth-publish-will-message",
