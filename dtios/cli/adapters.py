@@ -19,7 +19,7 @@ def output_schemas() -> dict[str, dict[str, Any]]:
 
     line = record(
         {
-            "name": TEXT, "schemes": array(TEXT), "summary": TEXT, "grade": TEXT_OR_NULL, "plugin": TEXT,
+            "name": TEXT, "schemes": array(TEXT), "summary": TEXT, "grade": TEXT_OR_NULL, "stale": {"type": "boolean"}, "plugin": TEXT,
             "distribution": TEXT, "problem": TEXT_OR_NULL,
         }
     )  # fmt: skip
@@ -40,9 +40,11 @@ def command() -> None:
     """
 
 
-def _grade(grade: "Grade | None") -> str | None:
-    """None where it was computed for other sources than those that are installed."""
-    return None if grade is None or grade.stale or grade.level is None else grade.level.value
+def _grade(grade: "Grade | None") -> dict[str, Any]:
+    """A grade that was computed for other sources than those that are installed is none."""
+    stale = grade is not None and grade.stale
+    level = None if grade is None or stale or grade.level is None else grade.level.value
+    return {"grade": level, "stale": stale}
 
 
 @command.command("list")
@@ -66,12 +68,12 @@ def list_adapters(as_json: bool) -> int:
         forms = []
         for plugin in Registry().plugins("adapter"):
             form: dict[str, Any] = {
-                "name": plugin.name, "schemes": list(plugin.schemes), "summary": "", "grade": None, "plugin": plugin.target,
+                "name": plugin.name, "schemes": list(plugin.schemes), "summary": "", "grade": None, "stale": False, "plugin": plugin.target,
                 "distribution": plugin.distribution, "problem": None,
             }  # fmt: skip
             try:
                 adapter = plugin.load()
-                form |= {"schemes": list(adapter.schemes), "summary": adapter.summary, "grade": _grade(read_grade(adapter))}
+                form |= {"schemes": list(adapter.schemes), "summary": adapter.summary, **_grade(read_grade(adapter))}
             except ConfigurationError as error:
                 form["problem"] = error.message
             forms.append(form)
@@ -79,7 +81,13 @@ def list_adapters(as_json: bool) -> int:
             await Output(True).put_all((form, "") for form in forms)
         else:
             rows = [
-                (f["name"], ", ".join(f["schemes"]), f["grade"] or "not graded", f["problem"] or f["summary"], f["plugin"])
+                (
+                    f["name"],
+                    ", ".join(f["schemes"]),
+                    f["grade"] or ("of other sources" if f["stale"] else "not graded"),
+                    f["problem"] or f["summary"],
+                    f["plugin"],
+                )
                 for f in forms
             ]
             lines = columns(("name", "schemes", "grade", "summary", "plug-in"), rows, indent="")
