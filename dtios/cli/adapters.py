@@ -19,8 +19,8 @@ def output_schemas() -> dict[str, dict[str, Any]]:
 
     line = record(
         {
-            "name": TEXT, "schemes": array(TEXT), "summary": TEXT, "grade": TEXT_OR_NULL, "stale": {"type": "boolean"}, "plugin": TEXT,
-            "distribution": TEXT, "problem": TEXT_OR_NULL,
+            "name": TEXT, "schemes": array(TEXT), "summary": TEXT, "grade": TEXT_OR_NULL,
+            "stale": {"type": "boolean"}, "plugin": TEXT, "distribution": TEXT, "problem": TEXT_OR_NULL,
         }
     )  # fmt: skip
     return {"adapters list": line_schema("adapters list", line), "adapters grade": grade.output_schema()}
@@ -68,7 +68,8 @@ def list_adapters(as_json: bool) -> int:
         forms = []
         for plugin in Registry().plugins("adapter"):
             form: dict[str, Any] = {
-                "name": plugin.name, "schemes": list(plugin.schemes), "summary": "", "grade": None, "stale": False, "plugin": plugin.target,
+                "name": plugin.name, "schemes": list(plugin.schemes), "summary": "", "grade": None, "stale": False,
+                "plugin": plugin.target,
                 "distribution": plugin.distribution, "problem": None,
             }  # fmt: skip
             try:
