@@ -153,7 +153,15 @@ class Shelf:
     # --- room ---
 
     def _make_room(self, now: int, limits: Limits, beyond: int, busy: Collection[int]) -> int:
-        """Drop the oldest; where they were stands one parcel of Gaps for each machine. How many values were lost."""
+        """How many values were lost. The Gaps take room too: where they take what was made, more is dropped."""
+        lost = 0
+        while dropped := self._drop_some(now, limits, beyond, busy):
+            lost += dropped
+        return lost
+
+    def _drop_some(self, now: int, limits: Limits, beyond: int, busy: Collection[int]) -> int:
+        """Drop the oldest, if there is too much or something too old; where they were stands one parcel of Gaps for each machine.
+        How many values were lost."""
         excess = self.size - limits.size
         if excess > 0:
             excess = max(excess, limits.size // _CHUNK)
