@@ -13,7 +13,7 @@ help:
 	@echo "make check               format, lint, types and import contracts"
 	@echo "make bench               measure, each figure beside a peer's"
 	@echo "make soak                the slow tests"
-	@echo "make fuzz                search for answers of a server that break the client (installs atheris)"
+	@echo "make fuzz                search for answers and messages that break an adapter (installs atheris)"
 	@echo "make grades              grade the adapters anew, after a change of their sources"
 	@echo "make interop-install     node packages for tests/interop (needs node and npm)"
 

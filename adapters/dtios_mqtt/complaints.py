@@ -14,6 +14,7 @@ _ALIKE: Final = 3
 _MOST: Final = 1_000
 """Different (machine, cause) pairs; further machines are counted together, so that a flood of topics cannot fill memory."""
 _SHOWN: Final = 200
+"""Characters of a machine's name, a cause and a topic, and bytes of a payload."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class Complaints:
         self.last: deque[Unheard] = deque(maxlen=_KEPT)
 
     def add(self, machine: str, cause: str, topic: str, payload: bytes, time: int) -> None:
+        machine, cause = machine[:_SHOWN], cause[:_SHOWN]
         key = (machine, cause)
         if key not in self.counts and len(self.counts) >= _MOST:
             key = ("others", cause if ("others", cause) in self.counts else "other causes")

@@ -23,8 +23,10 @@ _MOST: Final = 1_000
 """Readings that are held back for one batch."""
 _RECENT: Final = 16
 """Messages that are not entered into the image until it is asked."""
-
+_MOST_GONE: Final = 100_000
+"""Points that are known to exist no more; of those before them nothing is known, as of one that was never heard of."""
 _UNSAID: Final = (None, BAD_WAITING_FOR_INITIAL_DATA, NO_TIME, None)
+_NO_MORE: Final = (None, BAD_NODE_ID_UNKNOWN, NO_TIME, None)
 
 
 class Readings(NamedTuple):
@@ -49,7 +51,7 @@ class ProcessImage:
         self._last: dict[str, tuple[Any, int, int, int]] = {}
         """Value, status, source and receive time: but for what is `_recent`."""
         self._recent: list[tuple[Readings, int]] = []
-        self._gone: set[str] = set()
+        self._gone: dict[str, None] = {}
         self._followers: dict[str, list[int]] = {}
         self._single: dict[str, int] = {}
         """The handle of each point that one alone follows, as most are."""
@@ -58,12 +60,19 @@ class ProcessImage:
 
     def know(self, addresses: Iterable[str]) -> None:
         """These points exist (again), whether or not anything was said of them."""
-        self._gone.difference_update(addresses)
+        for address in addresses if self._gone else ():
+            self._gone.pop(address, None)
 
     async def forget(self, addresses: Sequence[str], received: int) -> None:
         """These exist no more, until something is said of them: whoever follows or reads them is told BadNodeIdUnknown."""
         await self.tell([(address, None, BAD_NODE_ID_UNKNOWN, NO_TIME) for address in addresses], received)
-        self._gone.update(addresses)
+        self._catch_up()
+        for address in addresses:
+            self._last.pop(address, None)
+            self._gone.pop(address, None)  # to be the newest
+            self._gone[address] = None
+        while len(self._gone) > _MOST_GONE:
+            del self._gone[next(iter(self._gone))]
 
     async def tell(self, readings: Sequence[Reading], received: int, *, hold: bool = False) -> None:
         """As `tell_columns`."""
@@ -82,7 +91,7 @@ class ProcessImage:
         if len(self._recent) >= _RECENT:
             self._catch_up()
         if self._gone:
-            self._gone.difference_update(addresses)
+            self.know(addresses)
         self._add(readings)
         if self._held.handles and (not hold or len(self._held.handles) >= _MOST):
             await self.flush()
@@ -157,7 +166,7 @@ class ProcessImage:
         return statuses
 
     def _present(self, address: str) -> tuple[Any, int, int, int | None]:
-        return self._last.get(address, _UNSAID)
+        return self._last.get(address) or (_NO_MORE if address in self._gone else _UNSAID)
 
     def unsubscribe(self, handles: Iterable[int]) -> None:
         for handle in handles:

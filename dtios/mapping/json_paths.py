@@ -16,6 +16,8 @@ MISSING: Final = object()
 """What is not in the document; null is None."""
 
 _LONGEST: Final = 200
+_HALF: Final = re.compile(r"\\u[dD][89a-fA-F]")
+"""The escape of a surrogate: alone it is no character, and can be written nowhere."""
 _STEP: Final = re.compile(
     r"""\.?(?P<name>[^.\[\]()'"\s$?@]+) | \[\s*(?P<index>-?\d+)\s*\] | \[\s*(?P<quote>['"])(?P<quoted>.*?)(?P=quote)\s*\]
       | (?P<each>\.\*|\[\s*\*\s*\])
@@ -25,18 +27,26 @@ _STEP: Final = re.compile(
 
 
 def parse_json(text: str | bytes) -> Any:
-    """Raises ValueError with a short cause: not UTF-8, truncated, a key twice, NaN or Infinity, nested too deeply."""
+    """Raises ValueError with a short cause, the same for the same kind of flaw: not UTF-8, truncated, a key twice, NaN or
+    Infinity, nested too deeply, half a character, a number of thousands of digits."""
     if isinstance(text, bytes):
         try:
             text = text.decode("utf-8")
         except UnicodeDecodeError:
             raise ValueError("not UTF-8") from None
     try:
-        return _DECODER.decode(text)
+        document = _DECODER.decode(text)
+        if _HALF.search(text):
+            json.dumps(document, ensure_ascii=False).encode("utf-8")
     except json.JSONDecodeError:
         raise ValueError("not JSON") from None
+    except UnicodeEncodeError:
+        raise ValueError("half a character") from None
     except RecursionError:
         raise ValueError("nested too deeply") from None
+    except ValueError as error:  # int() takes no more than some thousand digits, and says how many there were
+        raise ValueError("a number that is too long" if "digits" in str(error) else str(error)) from None
+    return document
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

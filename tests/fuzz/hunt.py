@@ -1,4 +1,4 @@
-"""Coverage-guided search with atheris (libFuzzer): `python -m tests.fuzz.hunt values|client CORPUS... -runs=20000 -seed=1`.
+"""Coverage-guided search with atheris (libFuzzer): `python -m tests.fuzz.hunt values|client|mqtt CORPUS... -runs=20000 -seed=1`.
 
     -merge=1 tests/fuzz/corpus/values NEW...       # what adds coverage is kept
 
@@ -18,8 +18,8 @@ from pathlib import Path
 import atheris
 import structlog
 
-with atheris.instrument_imports(include=["dtios_opcua"]):
-    from tests.fuzz import client, values
+with atheris.instrument_imports(include=["dtios_opcua", "dtios_mqtt", "dtios.mapping.json_paths"]):
+    from tests.fuzz import client, mqtt, values
 
 
 def _client(server: AbstractAsyncContextManager[client.Client]) -> Callable[[bytes], None]:
@@ -31,6 +31,23 @@ def _client(server: AbstractAsyncContextManager[client.Client]) -> Callable[[byt
         loop.run_until_complete(one.run(data))
         # what fails before it begins finds nothing
         assert one.runs < 500 or one.stood > one.runs / 20, f"{one.stood} of {one.runs} sessions stood: {one.outcomes}"
+
+    return run
+
+
+def _mqtt() -> Callable[[bytes], None]:
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    runs, messages, understood = 0, 0, 0
+
+    def run(data: bytes) -> None:
+        nonlocal runs, messages, understood
+        one = mqtt.Listener()
+        loop.run_until_complete(one.run(data))
+        runs, messages, understood = runs + 1, messages + one.messages, understood + bool(one.sink.values)
+        if not runs % 1000:
+            print(f"messages {messages}, inputs {runs}, with values {understood}", file=sys.stderr)
+            assert understood > runs / 20  # what nobody understands finds nothing
 
     return run
 
@@ -47,8 +64,8 @@ def _executable(name: str) -> str:
 if __name__ == "__main__":
     name = sys.argv.pop(1)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    server = client.client()  # a context manager that nobody holds would be over at once
+    server = client.client() if name == "client" else None  # a context manager that nobody holds would be over at once
     if {"-merge=1", "-minimize_crash=1"} & set(sys.argv):
         sys.argv[0] = _executable(name)
-    atheris.Setup(sys.argv, values.decode if name == "values" else _client(server))
+    atheris.Setup(sys.argv, _client(server) if server is not None else _mqtt() if name == "mqtt" else values.decode)
     atheris.Fuzz()

@@ -1,4 +1,5 @@
-"""The coverage-guided search from the kept corpus on: 120,000 answers, each number with its seed, so that it can be repeated."""
+"""The coverage-guided search from the kept corpus on: 120,000 answers of OPC UA servers and more than 20,000 messages of MQTT
+machines, each number with its seed, so that it can be repeated."""
 
 import asyncio
 import re
@@ -9,7 +10,9 @@ import pytest
 
 from tests.fuzz.mutate import CORPUS
 
-RUNS = {"values": 100_000, "client": 20_000}
+RUNS = {"values": 100_000, "client": 20_000, "mqtt": 5_000}
+MESSAGES = 25_000
+"""Of which those of the corpus itself are less than 5,000."""
 SECONDS = 1200
 
 
@@ -34,6 +37,10 @@ async def test_nothing_crashes_hangs_or_eats_memory(target: str, tmp_path: Path)
     print("\n".join(line for line in text.splitlines() if re.match(r"stat::|Done|#\d+\s+(INITED|DONE)", line)))
     assert hunt.returncode == 0, f"{text[-3000:]}\ninputs: {_kept(tmp_path)}"
     assert f"Done {RUNS[target]} runs" in text
+    if target == "mqtt":
+        told = re.findall(r"messages (\d+), inputs \d+, with values \d+", text)
+        print("messages", told[-1])
+        assert int(told[-1]) >= MESSAGES
 
 
 def _kept(folder: Path) -> list[str]:

@@ -9,20 +9,18 @@ __all__ = ["COMPRESSED", "inflated"]
 
 COMPRESSED: Final = "SPBV1.0_COMPRESSED"
 """The uuid of a payload that holds another one."""
-_MOST: Final = 16 * 2**20
-"""Bytes that a body may grow to: a few kilobytes could fill the memory."""
 _WINDOWS: Final = {"DEFLATE": zlib.MAX_WBITS, "GZIP": 16 + zlib.MAX_WBITS}
 
 
-def inflated(message: Any) -> bytes:
-    """The payload inside. Raises Malformed."""
+def inflated(message: Any, most: int) -> bytes:
+    """The payload inside, of no more than `most` bytes: a few kilobytes could fill the memory. Raises Malformed."""
     said = next((metric.string_value for metric in message.metrics if metric.name == "algorithm"), "DEFLATE")
     window = _WINDOWS.get(said.upper())
     if window is None:
         raise Malformed("compressed in a way that is not known")
     inflater = zlib.decompressobj(window)
     try:
-        data = inflater.decompress(message.body, _MOST)
+        data = inflater.decompress(message.body, most)
     except zlib.error as error:
         raise Malformed("compressed data that is damaged") from error
     if not inflater.eof:

@@ -1,6 +1,6 @@
 """From births to browse facts: an edge node and each of its devices is an object, `/` in metric names makes folders."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from dtios.mapping.facts import Node, NodeKind, ReferenceKind
@@ -12,13 +12,16 @@ from dtios_mqtt.sparkplug.addresses import address_of, device_address
 from dtios_mqtt.sparkplug.datatypes import ARRAYS, BUILTINS
 from dtios_mqtt.sparkplug.edge import PROPERTIES, EdgeNode
 from dtios_mqtt.sparkplug.mark import EPOCH, GAPS, MARK, ORDER, SEQUENCE
-from dtios_mqtt.sparkplug.metric import DataSet, Metric, Template
+from dtios_mqtt.sparkplug.metric import DataSet, Malformed, Metric, Template
 
-__all__ = ["NAMESPACE", "edge_node", "is_read_only", "points_of", "value_type"]
+__all__ = ["NAMESPACE", "count_points", "edge_node", "is_read_only", "points_of", "value_type"]
 
 NAMESPACE: Final = "urn:dtios:mqtt:sparkplug"
 _INTERNAL: Final = frozenset({"bdSeq", "Node Control/Rebirth", "Device Control/Rebirth", MARK, EPOCH, SEQUENCE, ORDER, GAPS})
 """Metrics of the protocol itself: they are no signals."""
+_LEVELS: Final = 50
+_LONGEST: Final = 1_000
+"""Levels and characters of a metric's name, with those of the templates that it is in."""
 
 
 def edge_node(group: str, name: str, edge: EdgeNode) -> Node:
@@ -66,6 +69,19 @@ def points_of(metric: Metric, address: str) -> Iterator[tuple[str, Metric, str]]
         for member in metric.value.metrics:
             for path, leaf, inner in points_of(member, f"{address}#{member.name}"):
                 yield f"{metric.name}/{path}", leaf, inner
+
+
+def count_points(metrics: Iterable[Metric]) -> int:
+    """How many points these are, at least one each. Raises Malformed for a name that is too long or has too many levels."""
+    count = 0
+    for metric in metrics:
+        before = count
+        for path, _, _ in points_of(metric, ""):
+            count += 1
+            if len(path) > _LONGEST or path.count("/") >= _LEVELS:
+                raise Malformed("a metric name that is too long or has too many levels")
+        count += count == before
+    return count
 
 
 def _variable(metric: Metric, name: str, address: str) -> Node:

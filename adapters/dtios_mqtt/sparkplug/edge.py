@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from dtios_mqtt.sparkplug.datatypes import TEMPLATE
 from dtios_mqtt.sparkplug.decoding import as_datatype
+from dtios_mqtt.sparkplug.fitting import fits
 from dtios_mqtt.sparkplug.metric import Malformed, Metric, Template
 from dtios_mqtt.sparkplug.plain import NO_SLOTS, Slots
 
@@ -30,6 +31,8 @@ class Born:
     generation: int = 0
     """Counts births that changed what is there."""
     since: int | None = None
+    points: int = 0
+    """How many there are, members of templates among them; a part without any counts as one."""
     removed: list[tuple[str, Metric]] = field(default_factory=list)
     """What the last birth no longer has of the one before."""
     _slots: Slots | None = None
@@ -131,6 +134,8 @@ def _typed(metric: Metric, known: Metric) -> Metric:
     elif metric.datatype == 0:
         metric.value = as_datatype(metric.value, known.datatype)
     metric.datatype = known.datatype
+    if not fits(metric.value, metric.datatype):
+        raise Malformed("a value that is not of its data type")
     return metric
 
 

@@ -5,13 +5,15 @@ Pure: messages and times go in, what follows comes out as `Step`s, in order. The
 
 import json
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from dtios_mqtt.sparkplug.addresses import address_of
 from dtios_mqtt.sparkplug.decoding import decode
+from dtios_mqtt.sparkplug.describing import count_points
 from dtios_mqtt.sparkplug.edge import EdgeNode, Unborn
+from dtios_mqtt.sparkplug.fitting import misfits
 from dtios_mqtt.sparkplug.mark import MARK
 from dtios_mqtt.sparkplug.metric import Malformed, Metric, Payload
 from dtios_mqtt.sparkplug.order import Order
@@ -27,7 +29,10 @@ _REBIRTH_PAUSE_MOST: Final = 60.0
 _REBORN: Final = 5.0
 """Seconds within which the devices of a node that was asked for a rebirth are born again; until then nothing is wrong."""
 _MOST_NODES: Final = 10_000
-"""Edge nodes that are known at a time; the one heard of longest ago that is offline gives way."""
+"""Edge nodes that are known at a time. One that was never born gives way, else one that is offline, those heard of first before
+the others."""
+_MOST_POINTS: Final = 200_000
+"""Points of all births together; a birth that needs more is not taken."""
 
 _DATA: Final = frozenset({"NDATA", "DDATA"})
 
@@ -60,6 +65,7 @@ class Host:
         self._reorder = reorder
         self._nodes: OrderedDict[Key, _Known] = OrderedDict()
         self._ours: set[Key] = set()
+        self._points = 0
         self.own = ""
 
     @property
@@ -100,27 +106,66 @@ class Host:
         elif topic.kind == "NDEATH" and isinstance(payload, Payload):
             yield from self._ndeath(topic, payload, known)
         elif known is None or not known.edge.online:
-            yield from self._rebirth(topic, self._know(topic.key), now)
+            new = yield from self._know(topic)
+            if new is not None:
+                yield from self._rebirth(topic, new, now)
         elif payload.seq is None or not 0 <= payload.seq <= 255:
             yield Step("complaint", topic, cause="no sequence number from 0 to 255")
+        elif known.order.waits(payload.seq):
+            yield Step("complaint", topic, cause="a sequence number twice")
+            yield self._missed(topic, known)
         else:
             for turn in known.order.take(payload.seq, (topic, payload, received), now):
                 yield from self._in_turn(*turn, known, now)
             if known.order.is_overdue(now):
                 yield from self._overdue(known, now)
 
-    def _know(self, key: Key) -> _Known:
-        known = self._nodes.get(key)
+    def _know(self, topic: Topic) -> Generator[Step, None, _Known | None]:
+        """None where there is no room for another one."""
+        known = self._nodes.get(topic.key)
         if known is None:
             if len(self._nodes) >= _MOST_NODES:
-                self._nodes.pop(next((k for k, n in self._nodes.items() if not n.edge.online), next(iter(self._nodes))))
-            known = self._nodes[key] = _Known(EdgeNode(), Order(self._reorder))
+                yield Step("complaint", topic, cause="more edge nodes than are kept")
+                gone = next((k for k, n in self._nodes.items() if not n.edge.parts), None)
+                gone = gone or next((k for k, n in self._nodes.items() if not n.edge.online), None)
+                if gone is None:
+                    return None
+                yield from self._drop(gone)
+            known = self._nodes[topic.key] = _Known(EdgeNode(), Order(self._reorder))
         return known
+
+    def _drop(self, key: Key) -> Iterator[Step]:
+        known = self._nodes.pop(key, None)
+        for device, part in () if known is None else known.edge.parts.items():
+            self._points -= part.points
+            yield Step("described", Topic("NDATA", *key, device), list(part.metrics.items()))
+
+    def _room(self, topic: Topic, payload: Payload) -> int:
+        """How many points the birth has. Raises Malformed where there is no room for them."""
+        count = max(1, count_points(payload.metrics))
+        known = self._nodes.get(topic.key)
+        part = None if known is None else known.edge.parts.get(topic.device)
+        if self._points - (0 if part is None else part.points) + count > _MOST_POINTS:
+            raise Malformed("more points than are kept")
+        return count
+
+    def _birth(self, topic: Topic, payload: Payload, known: _Known, room: int) -> Generator[Step, None, bool]:
+        """Whether the description changed. A value that is none of its type is told as none."""
+        misfit = False
+        for metric in misfits(payload.metrics):
+            misfit, metric.value = True, None
+        if misfit:
+            yield Step("complaint", topic, cause="a value that is not of its data type")
+        changed = known.edge.birth(topic.device, payload.metrics)
+        part = known.edge.parts[topic.device]
+        self._points, part.points = self._points - part.points + room, room
+        return changed
 
     # --- births ---
 
     def _nbirth(self, topic: Topic, payload: Payload, now: float, received: int) -> Iterator[Step]:
         if self._is_ours(topic.key, payload):
+            yield from self._drop(topic.key)
             return
         bd_seq = _metric(payload, "bdSeq")
         if not isinstance(bd_seq, int):
@@ -129,12 +174,15 @@ class Host:
         if payload.seq is None or not 0 <= payload.seq <= 255:
             yield Step("complaint", topic, cause="NBIRTH without a sequence number")
             return
-        known = self._know(topic.key)
+        room = self._room(topic, payload)
+        known = yield from self._know(topic)
+        if known is None:
+            return
         if known.order.holds:
             yield self._missed(topic, known)
         same = known.edge.online and known.edge.bd_seq == bd_seq
         before = [device for device, part in known.edge.parts.items() if part.online]
-        changed = known.edge.birth("", payload.metrics)
+        changed = yield from self._birth(topic, payload, known, room)
         known.edge.bd_seq, known.edge.born_at = bd_seq, payload.timestamp
         known.order.born(payload.seq)
         known.wanted = False
@@ -147,8 +195,8 @@ class Host:
     def _is_ours(self, key: Key, payload: Payload) -> bool:
         ours = bool(self.own) and _metric(payload, MARK) == self.own
         if ours:
-            self._ours.add(key)
-            self._nodes.pop(key, None)
+            if len(self._ours) < _MOST_NODES:
+                self._ours.add(key)
         else:
             self._ours.discard(key)
         return ours
@@ -166,7 +214,7 @@ class Host:
     def _dbirth(self, topic: Topic, payload: Payload, known: _Known) -> Iterator[Step]:
         part = known.edge.parts.get(topic.device)
         again = topic.device in known.unborn or (part is not None and part.online)
-        changed = known.edge.birth(topic.device, payload.metrics)
+        changed = yield from self._birth(topic, payload, known, self._room(topic, payload))
         known.unborn.discard(topic.device)
         yield from self._born(topic, payload, known, changed, since_told=not again)
 
@@ -176,7 +224,7 @@ class Host:
         """Only the death that belongs to the birth counts: the will of an older session may come late (bdSeq)."""
         if known is None or not known.edge.online or _metric(payload, "bdSeq") != known.edge.bd_seq:
             return
-        known.order.expected = None
+        known.order.died()
         parts = [*known.edge.death(None), *known.unborn]
         known.unborn.clear()
         yield self._died(topic, known, parts, None)
@@ -192,7 +240,7 @@ class Host:
         the time (ns) from which on nothing was heard of them."""
         for key, known in self._nodes.items():
             list(known.edge.death(None))
-            known.order.expected = None
+            known.order.died()
             known.unborn.clear()
             for device, part in known.edge.parts.items():
                 if part.since is not None:

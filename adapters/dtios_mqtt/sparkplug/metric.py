@@ -2,9 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
-__all__ = ["DataSet", "Malformed", "Metric", "Payload", "Template"]
+__all__ = ["LARGEST", "MOST_METRICS", "DataSet", "Malformed", "Metric", "Payload", "Template"]
+
+LARGEST: Final = 4 * 2**20
+"""Bytes of a payload, also of one that was compressed: each two of them can be a metric."""
+MOST_METRICS: Final = 100_000
+"""Metrics (also those in templates), properties, and cells of tables, of one payload together."""
 
 
 class Malformed(ValueError):

@@ -27,6 +27,16 @@ class Order(Generic[T]):
         self._since = None
         self.expected = (seq + 1) % 256
 
+    def died(self) -> None:
+        """The node is gone: what still waited for something before it is of the past."""
+        self._held.clear()
+        self._since = None
+        self.expected = None
+
+    def waits(self, seq: int) -> bool:
+        """A message with this number waits already."""
+        return seq in self._held
+
     def take(self, seq: int, message: T, now: float) -> Iterator[T]:
         """The messages whose turn it is now, this one among them unless it must wait (`now`: monotonic seconds)."""
         if self.expected is None or seq != self.expected:

@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 from dtios.model.values import NO_TIME
 from dtios_mqtt.image import Readings
 from dtios_mqtt.sparkplug.datatypes import INTEGERS
-from dtios_mqtt.sparkplug.metric import Metric
+from dtios_mqtt.sparkplug.metric import LARGEST, MOST_METRICS, Metric
 from dtios_mqtt.sparkplug.schema import PlainPayloadMessage
 from dtios_mqtt.sparkplug.times import LATEST
 
@@ -25,7 +25,8 @@ _FIELDS: Final = {
 }  # fmt: skip
 """Data type -> the field that it usually travels in: Int8 to UInt64, Float, Double, Boolean, String, Text."""
 _ROWS: Final = 100
-"""Combinations of metrics that are remembered for each edge node or device."""
+_LONGEST_ROW: Final = 1_000
+"""Combinations of metrics that are remembered for each edge node or device, and the metrics of one."""
 _NAME, _ALIAS, _DATATYPE, _TIMESTAMP = map(attrgetter, ("name", "alias", "datatype", "timestamp"))
 
 
@@ -49,6 +50,8 @@ class _Row(NamedTuple):
     datatypes: list[int]
     read: Callable[[Any], Any] | None
     whole: bool
+    text: bool
+    """Some are texts."""
 
 
 class Plain(NamedTuple):
@@ -61,6 +64,8 @@ class Plain(NamedTuple):
 
 def plain(data: bytes) -> Plain | None:
     """None where it is not plain."""
+    if len(data) > LARGEST:
+        return None
     message = PlainPayloadMessage()
     try:
         message.ParseFromString(data)
@@ -68,6 +73,8 @@ def plain(data: bytes) -> Plain | None:
         return None
     message.DiscardUnknownFields()
     if message.ByteSize() != len(data):  # something was discarded, or written in another way
+        return None
+    if len(message.metrics) > MOST_METRICS:
         return None
     return Plain(message.seq if message.HasField("seq") else None, message, data)
 
@@ -103,6 +110,8 @@ class Slots:
             return None
         if not all(values) and not all(metric.HasField(slot.field) for slot, metric in zip(row.slots, metrics, strict=True)):
             return None  # no value, or in another field
+        if row.text and bytes in map(type, values):
+            return None  # not UTF-8
         if row.whole:
             values = [_whole(value, slot) if slot.mask else value for value, slot in zip(values, row.slots, strict=True)]
         return Readings(row.addresses, values, [0] * len(values), _times(message, metrics))
@@ -111,17 +120,20 @@ class Slots:
         """Raises KeyError for a metric that is not plain, or unknown."""
         row = self._rows.get(keys)
         if row is None:
-            if len(self._rows) >= _ROWS:
-                self._rows.clear()
             found = list(map(self._slots.__getitem__, keys))
             fields = {slot.field for slot in found}
-            row = self._rows[keys] = _Row(
+            row = _Row(
                 found,
                 [slot.address for slot in found],
                 [slot.datatype for slot in found],
                 attrgetter(*fields) if len(fields) == 1 else None,
                 any(slot.mask for slot in found),
+                "string_value" in fields,
             )
+            if len(keys) <= _LONGEST_ROW:
+                if len(self._rows) >= _ROWS:
+                    self._rows.clear()
+                self._rows[keys] = row
         return row
 
 

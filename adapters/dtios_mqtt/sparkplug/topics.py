@@ -34,9 +34,16 @@ def state_topic(host: str) -> str:
     return f"spBv1.0/STATE/{host}"
 
 
-@lru_cache(maxsize=20_000)
+_LONGEST: Final = 1_000
+"""Characters of a topic that is remembered."""
+
+
 def parse_topic(text: str) -> Topic | None:
     """None for a topic that is not Sparkplug's."""
+    return _known(text) if len(text) <= _LONGEST else _parsed(text)
+
+
+def _parsed(text: str) -> Topic | None:
     parts = text.split("/")
     if parts[0] != "spBv1.0" or not all(parts):
         return None
@@ -48,3 +55,6 @@ def parse_topic(text: str) -> Topic | None:
         case [group, kind, node, device] if kind in _DEVICE:
             return Topic(kind, group, node, device)
     return None
+
+
+_known: Final = lru_cache(maxsize=20_000)(_parsed)

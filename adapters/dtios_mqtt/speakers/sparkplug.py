@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import ClassVar
 
 from dtios.mapping.facts import Node, NodeKind, ReferenceKind
@@ -38,8 +38,9 @@ class SparkplugSpeaker(Speaker):
     namespace: ClassVar[str] = NAMESPACE
     own_session: ClassVar[bool] = True
 
-    def __init__(self, host_id: str, timeout: float, reorder: float = 2.0) -> None:
+    def __init__(self, host_id: str, timeout: float, reorder: float = 2.0, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
+        self._clock = clock
         self._state = state_topic(host_id)
         self._host = Host(host_id, reorder)
         self._commanding = Commanding(self._host, timeout)
@@ -98,14 +99,14 @@ class SparkplugSpeaker(Speaker):
             self._complain(_machine(topic), "retained", message)  # only STATE may be (payloads-*-retain)
             return True
         async with self._turn:
-            await self._carry_out(list(self._host.take(topic, message.payload, time.monotonic(), message.received)), message)
+            await self._carry_out(list(self._host.take(topic, message.payload, self._clock(), message.received)), message)
         return True
 
     async def tick(self) -> None:
         if self._turn.locked():  # a slow consumer holds a message up: what is due can wait
             return
         async with self._turn:
-            await self._carry_out(list(self._host.tick(time.monotonic())), None)
+            await self._carry_out(list(self._host.tick(self._clock())), None)
 
     async def _carry_out(self, steps: Iterable[Step], message: Incoming | None) -> None:
         place = self.place
@@ -200,7 +201,9 @@ class SparkplugSpeaker(Speaker):
 
     def nodes(self) -> Sequence[Node]:
         groups: dict[str, Node] = {}
-        for (group, name), edge in sorted(self._host.nodes.items()):
+        nodes = self._host.nodes
+        self._drawn = {key: drawn for key, drawn in self._drawn.items() if key in nodes}
+        for (group, name), edge in sorted(nodes.items()):
             if not edge.parts:
                 continue
             folder = groups.get(group)

@@ -24,14 +24,15 @@ from dtios_mqtt.session.messages import Incoming, Outgoing
 from dtios_mqtt.speakers.speaker import Place, Speaker
 from dtios_mqtt.topics.conversion import written
 from dtios_mqtt.topics.layout import QOS, Layout, Message, Value, layouts, needed
-from dtios_mqtt.topics.machine import NAMESPACE, Machine
+from dtios_mqtt.topics.machine import NAMESPACE, Machine, Names
 from dtios_mqtt.topics.readings import Reader
 
 __all__ = ["TopicSpeaker"]
 
 _MACHINES: Final = 10_000
 _TOPICS: Final = 20_000
-"""Topics whose machine is remembered; more are looked up anew."""
+_LONGEST_TOPIC: Final = 1_000
+"""Topics whose machine is remembered, and the characters of one; others are looked up anew."""
 _UNKNOWN: Final = status_code("BadNodeIdUnknown")
 _NOT_WRITABLE: Final = status_code("BadNotWritable")
 _DESCRIBE: Final = "describe the machine again"
@@ -51,6 +52,7 @@ class TopicSpeaker(Speaker):
         self._timeout = timeout
         self._layouts: dict[str, Layout] = {}
         self._machines: dict[str, Machine] = {}
+        self._names = Names()
         self._bound: dict[str, list[Bound]] = {}
         self._subscribed: set[str] = set()
         self._awaited: dict[str, list[Awaited]] = {}
@@ -63,11 +65,11 @@ class TopicSpeaker(Speaker):
         self._bound.clear()
         known = [(m.layout.profile, m.levels) for m in self._machines.values()]
         known += [(layout.profile, levels) for layout in self._layouts.values() for levels in layout.rules.known]
-        self._machines = {}
+        self._machines, self._names = {}, Names()
         for profile, levels in known:
             layout = self._layouts.get(profile)
             if layout is not None and all(name in levels for name in layout.rules.identity):
-                machine = Machine(layout, levels)
+                machine = Machine(layout, levels, self._names)
                 self._machines.setdefault(machine.address, machine)
 
     @property
@@ -119,9 +121,10 @@ class TopicSpeaker(Speaker):
 
     def _bind(self, message: Incoming) -> list[Bound]:
         bound = list(self._find(message))
-        if len(self._bound) >= _TOPICS:
-            self._bound.clear()
-        self._bound[message.topic] = bound
+        if len(message.topic) <= _LONGEST_TOPIC:
+            if len(self._bound) >= _TOPICS:
+                self._bound.clear()
+            self._bound[message.topic] = bound
         return bound
 
     def _find(self, message: Incoming) -> Iterator[Bound]:
@@ -136,7 +139,7 @@ class TopicSpeaker(Speaker):
                     break
 
     def _machine(self, layout: Layout, levels: dict[str, str], message: Incoming) -> Machine | None:
-        made = Machine(layout, levels)
+        made = Machine(layout, levels, self._names)
         machine = self._machines.get(made.address)
         if machine is not None:
             machine.levels.update(levels)

@@ -14,6 +14,9 @@ from dtios_mqtt.topics.conversion import converter, read_time
 __all__ = ["QOS", "Layout", "Message", "Time", "Value", "layouts", "needed"]
 
 QOS: Final = 1
+_SHAPES: Final = 1_000
+_LONGEST_SHAPE: Final = 4_000
+"""Sets of field names that are remembered of a message, and the characters of one; others are looked at anew each time."""
 
 
 class Time:
@@ -28,7 +31,10 @@ class Time:
         for path in self._paths:
             found = path.find(document)
             if found is not MISSING and found is not None:
-                return read_time(found, self._rule)
+                made = read_time(found, self._rule)
+                if made >= 2**63:
+                    raise ValueError("no time")
+                return made
         return NO_TIME
 
     @property
@@ -87,9 +93,11 @@ class Message:
         shape = tuple(document)
         known = self._shapes.get(shape)
         if known is None:
-            if len(self._shapes) > 1_000:
-                self._shapes.clear()
-            known = self._shapes[shape] = tuple(name for name in shape if name not in self._fields)[:20]
+            known = tuple(name for name in shape if name not in self._fields)[:20]
+            if sum(map(len, shape)) <= _LONGEST_SHAPE:
+                if len(self._shapes) >= _SHAPES:
+                    self._shapes.clear()
+                self._shapes[shape] = known
         return known
 
 

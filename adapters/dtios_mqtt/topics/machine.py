@@ -12,18 +12,32 @@ from dtios.model.units import unit_from_code
 from dtios.model.values import QualifiedName
 from dtios_mqtt.topics.layout import Layout, Value
 
-__all__ = ["NAMESPACE", "Machine"]
+__all__ = ["NAMESPACE", "Machine", "Names"]
 
 NAMESPACE: Final = "urn:dtios:mqtt:topics"
 _MOST: Final = 1_000
 """Signals that a machine may name itself."""
+_MOST_OF_ALL: Final = 200_000
+"""Signals that all machines of a connection may name themselves."""
+
+
+class Names:
+    """How many signals the machines of one connection have named."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    @property
+    def full(self) -> bool:
+        return self.count >= _MOST_OF_ALL
 
 
 class Machine:
     """`levels` are those of the topics it was heard on last. Addresses are `topic:PROFILE/LEVEL/LEVEL`, then `#SIGNAL` or
     `>COMMAND`."""
 
-    def __init__(self, layout: Layout, levels: Mapping[str, str]) -> None:
+    def __init__(self, layout: Layout, levels: Mapping[str, str], names: Names | None = None) -> None:
+        self._names = Names() if names is None else names
         self.layout = layout
         self.levels = dict(levels)
         self.place = tuple(levels[name] for name in layout.rules.identity)
@@ -54,8 +68,9 @@ class Machine:
         """The machine named this signal: whether it is new; None if it has named too many."""
         if signal in self._own:
             return False
-        if len(self._own) >= _MOST:
+        if len(self._own) >= _MOST or self._names.full:
             return None
+        self._names.count += 1
         self._own[signal] = value
         self._drawn = None
         return True

@@ -10,8 +10,12 @@ import msgspec
 __all__ = ["MisreadError", "decode", "factsheet_actions", "timestamp", "usable_errors", "whole_state"]
 
 _LARGEST: Final = 2**20
+_DEEPEST: Final = 32
+"""Objects and lists within each other; the standard's own have 8."""
 _MOST: Final = 1_000
 """Entries of one list."""
+_LONGEST_TYPE: Final = 200
+"""Characters of an error's type; what is longer is cut."""
 _LARGEST_ACTIONS: Final = 2**18
 """Characters that are kept of one factsheet's actions."""
 
@@ -30,11 +34,24 @@ def decode(payload: bytes) -> dict[str, Any]:
         raise MisreadError("no JSON") from error
     if not isinstance(message, dict):
         raise MisreadError("no JSON object")
+    if _is_deep(message):
+        raise MisreadError("nested too deeply")
     return message
 
 
+def _is_deep(message: dict[str, Any]) -> bool:
+    """Level by level: who reads or writes the message later does so by recursion."""
+    level: list[Any] = [message]
+    for _ in range(_DEEPEST):
+        below = [one.values() if isinstance(one, dict) else one for one in level]
+        level = [value for values in below for value in values if isinstance(value, dict | list)]
+        if not level:
+            return False
+    return True
+
+
 def timestamp(message: Mapping[str, Any]) -> int | None:
-    """ISO 8601 in UTC, as ns."""
+    """ISO 8601 in UTC, as ns; None for what is none, and for years that no time of a reading can be in (int64)."""
     said = message.get("timestamp")
     if not isinstance(said, str):
         return None
@@ -45,7 +62,8 @@ def timestamp(message: Mapping[str, Any]) -> int | None:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=datetime.UTC)
     since = moment - datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
-    return ((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds) * 1_000
+    made = ((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds) * 1_000
+    return made if 0 <= made < 2**63 else None
 
 
 _NODE: Final = {"nodeId": str, "sequenceId": int, "released": bool}
@@ -84,6 +102,7 @@ def usable_errors(message: Mapping[str, Any], wrong: list[str]) -> list[dict[str
     """The errors, each with its references."""
     errors = _entries(message, "errors", _ERROR, wrong)
     for error in errors:
+        error["errorType"] = error["errorType"][:_LONGEST_TYPE]
         error["errorReferences"] = _entries(error, "errorReferences", _REFERENCE, wrong) if "errorReferences" in error else []
     return errors
 

@@ -21,6 +21,7 @@ _TEXT: Final = ValueType(BuiltinType.String)
 _FLAG: Final = ValueType(BuiltinType.Boolean)
 _COUNT: Final = ValueType(BuiltinType.UInt32)
 _LOAD_FIELDS: Final = {"loadId": _TEXT, "loadType": _TEXT, "loadPosition": _TEXT, "weight": _DOUBLE}
+_MOST_LOADS: Final = 1_000
 _LOADS: Final = ValueType(
     BuiltinType.ExtensionObject, "Load", NAMESPACE, rank=1, fields=tuple(Field(n, t, True) for n, t in _LOAD_FIELDS.items())
 )
@@ -42,7 +43,23 @@ def _counted(level: str) -> Callable[[Any], Any]:
 
 
 def _loads(said: Any) -> list[Record]:
-    return [Record("Load", {name: one.get(name) for name in _LOAD_FIELDS}) for one in said if isinstance(one, dict)]
+    """What is not of its type is left out."""
+    return [
+        Record("Load", {name: _fitting(one.get(name), type_) for name, type_ in _LOAD_FIELDS.items()})
+        for one in said[:_MOST_LOADS]
+        if isinstance(one, dict)
+    ]
+
+
+def _fitting(value: Any, type_: ValueType) -> Any:
+    if type_ is _TEXT:
+        return value if isinstance(value, str) else None
+    return _finite(value)
+
+
+def _finite(value: Any) -> float | None:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if number and abs(value) < 1e300 and math.isfinite(value) else None
 
 
 STATE: Final = (
@@ -132,8 +149,7 @@ def _checked(point: SignalPoint, value: Any) -> Any:
             return value if isinstance(value, str) else None
         case BuiltinType.UInt32:
             return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**32 else None
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if number and abs(value) < 1e300 and math.isfinite(value) else None
+    return _finite(value)
 
 
 def _kind(value: Any) -> str:
