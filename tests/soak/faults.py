@@ -88,9 +88,8 @@ class Faults:
         return made
 
     def apart(self, one: Card, other: Card) -> bool:
-        """They can happen at once: they touch different machines, or one is the end of the runtime."""
-        if KILL in (one.kind, other.kind):
-            return one.kind != other.kind
+        """They can happen at once: they touch different machines. The end of the runtime touches all, and is not joined with
+        others: what a connection that is away costs until then may lie in no Gap, as docs/explanation/promises.md says."""
         (touched, _, resent), (others, _, also) = self._costs(one), self._costs(other)
         return not (touched | resent) & (others | also)
 
