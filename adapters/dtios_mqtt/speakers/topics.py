@@ -1,6 +1,7 @@
 """Plain topics, as profiles describe them."""
 
 import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, ClassVar, Final
@@ -13,9 +14,10 @@ from dtios.mapping.templates import encode
 from dtios.mapping.topic_patterns import TopicPattern
 from dtios.model.coercion import check
 from dtios.model.datatypes import BuiltinType, ValueType
-from dtios.model.status import is_bad, status_code
+from dtios.model.gap import GapCause
+from dtios.model.status import BAD_NO_COMMUNICATION, is_bad, status_code
 from dtios.model.values import QualifiedName
-from dtios.sdk.adapter import LastCheck, Publish, Write
+from dtios.sdk.adapter import LastCheck, Loss, Publish, Write
 from dtios.sdk.errors import ConfigurationError, OutcomeUnknown, RefusedError
 from dtios_mqtt.errors import LostError
 from dtios_mqtt.image import Reading
@@ -65,11 +67,13 @@ class TopicSpeaker(Speaker):
         self._bound.clear()
         known = [(m.layout.profile, m.levels) for m in self._machines.values()]
         known += [(layout.profile, levels) for layout in self._layouts.values() for levels in layout.rules.known]
-        self._machines, self._names = {}, Names()
+        before, self._machines, self._names = self._machines, {}, Names()
         for profile, levels in known:
             layout = self._layouts.get(profile)
             if layout is not None and all(name in levels for name in layout.rules.identity):
                 machine = Machine(layout, levels, self._names)
+                if machine.address in before:
+                    machine.spoke, machine.received = before[machine.address].spoke, before[machine.address].received
                 self._machines.setdefault(machine.address, machine)
 
     @property
@@ -80,6 +84,7 @@ class TopicSpeaker(Speaker):
         await super().begin(place)
         self._subscribed |= {one for one, _ in self.filters}  # the broker may have kept older ones
         for machine in self._machines.values():
+            machine.spoke = None
             place.image.know(machine.points())
 
     def lost(self) -> None:
@@ -91,6 +96,7 @@ class TopicSpeaker(Speaker):
     async def tick(self) -> None:
         """Profiles may have changed while the session stands, or since the last one. New filters come before old ones go, so that
         nothing is missed between them."""
+        await self._silence()
         wanted = self.filters
         more = [one for one in wanted if one[0] not in self._subscribed]
         gone = self._subscribed - {one for one, _ in wanted}
@@ -103,6 +109,21 @@ class TopicSpeaker(Speaker):
         await client.follow(more)
         await client.unsubscribe(sorted(gone))
 
+    async def _silence(self) -> None:
+        """Machines that were silent for too long. What waits to be taken may be theirs: then nobody is judged yet."""
+        if self._place is None or self._place.client.more:
+            return
+        place, now = self._place, time.monotonic()
+        for machine in list(self._machines.values()):
+            limit = machine.layout.rules.silent_after
+            if limit is not None and machine.spoke is not None and now - machine.spoke > limit:
+                machine.spoke = None
+                points = list(machine.points())
+                await place.image.lose(points, BAD_NO_COMMUNICATION, time.time_ns())
+                handles = place.image.handles(points)
+                if handles:
+                    place.sink.lost(Loss(GapCause.CONNECTION_LOST, handles, since=machine.received))
+
     # --- up ---
 
     async def take(self, message: Incoming) -> bool:
@@ -110,6 +131,8 @@ class TopicSpeaker(Speaker):
         if bound is None:
             bound = self._bind(message)
         for machine, kind in bound:
+            if machine.spoke is None or not message.retain:  # what the broker had kept is no sign of life later on
+                machine.spoke, machine.received = time.monotonic(), message.received
             reader = Reader(machine, kind, message, partial(self._complain, machine.label, message))
             readings = reader.readings()
             if readings:

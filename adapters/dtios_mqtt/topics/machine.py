@@ -43,6 +43,10 @@ class Machine:
         self.place = tuple(levels[name] for name in layout.rules.identity)
         self.address = f"topic:{layout.profile}/{'/'.join(self.place)}"
         self.plate: dict[str, Any] = {}
+        self.spoke: float | None = None
+        """On the monotonic clock, in this session; None as long as it is silent."""
+        self.received = 0
+        """When its last message was received (ns UTC)."""
         self._own: dict[str, Value] = {}
         self._points: dict[str, str] = {}
         self._drawn: Node | None = None

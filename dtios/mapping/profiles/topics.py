@@ -171,13 +171,15 @@ class MessageRule(_Rule):
 class TopicsRule(_Rule):
     """The topics of machines of one kind. `identity`: the levels that tell one machine from another; the last one is its name.
     `commands`: name -> topic that takes messages, for skills. `known`: machines that are there before anything was heard of them.
-    `listen`: further topic filters; what comes there and fits no message is counted."""
+    `listen`: further topic filters; what comes there and fits no message is counted. `silent_after`: seconds without a message
+    after which a machine's values are Bad."""
 
     identity: Annotated[tuple[str, ...], BeforeValidator(_listed)] = Field(min_length=1)
     messages: tuple[MessageRule, ...] = Field(min_length=1)
     commands: dict[str, TopicText] = {}
     known: tuple[dict[str, str], ...] = ()
     listen: Annotated[tuple[Annotated[str, AfterValidator(_filter)], ...], BeforeValidator(_listed)] = ()
+    silent_after: float | None = Field(None, gt=0, allow_inf_nan=False)
 
     @model_validator(mode="after")
     def _identifies(self) -> Self:
