@@ -8,6 +8,7 @@ import pytest
 
 from dtios.mapping.profiles.file import parse_profile
 from dtios.model.errors import ConfigurationError
+from dtios.model.gap import GapCause
 from dtios.model.status import BAD_NO_COMMUNICATION
 from dtios.runtime.configuration.config import RuntimeConfig
 from dtios.runtime.core import Runtime
@@ -40,12 +41,14 @@ async def test_silence(tmp_path: Path) -> None:
         config = RuntimeConfig.model_validate({"profiles": [str(tmp_path / "plant.yaml")], "machines": endpoints})
         async with Runtime(config, StateDirectory(tmp_path / "state"), Registry()) as runtime, client_of(runtime) as client:
             seen: dict[str, list[object]] = {"p1": [], "p2": []}
+            gaps: dict[str, list[GapCause]] = {"p1": [], "p2": []}
             news = anyio.Event()
 
             async def follow(name: str) -> None:
                 nonlocal news
                 async with client.subscribe(name, ["A"]) as deliveries:
                     async for delivery in deliveries:
+                        gaps[name] += [gap.cause for _, gap in delivery.gaps]
                         for reading in delivery.changes():
                             seen[name].append(reading.value if reading.is_good else reading.status)
                         news.set()
@@ -75,6 +78,7 @@ async def test_silence(tmp_path: Path) -> None:
             good = [value for value in seen["p1"] if value in (1_000, BAD_NO_COMMUNICATION, 1_001)]
             assert good == [1_000, BAD_NO_COMMUNICATION, 1_001]
             assert BAD_NO_COMMUNICATION not in seen["p2"]
+            assert gaps == {"p1": [GapCause.CONNECTION_LOST], "p2": []}
 
 
 @pytest.mark.parametrize("seconds", ["0", "-1", ".nan", ".inf", "soon"])
