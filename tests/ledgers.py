@@ -45,15 +45,24 @@ class House:
     ledger: Ledger
     clock: Turned
     paths: dict[int, str] = field(default_factory=dict)
+    heard: int | None = None
+    lost: dict[int, int] = field(default_factory=dict)
+    """When the machine was heard of last (ns UTC), None: just now; and which signals are lost since when."""
 
     def signal(self, path: str) -> int:
         handle = self.router.register()
         self.paths[handle] = path
         return handle
 
+    def _heard(self) -> tuple[int, dict[int, int]]:
+        return 2**63 - 1 if self.heard is None else self.heard, self.lost
+
     async def enter(self, name: str, *handles: int, policy: Policy = "block", lasting: bool = True) -> Consumer:
         consumer = Consumer(name, handles, policy, 10, self.clock)
-        await self.ledger.enter(consumer, "m", {h: self.paths[h] for h in handles}, lasting=lasting)
+        paths = {h: self.paths[h] for h in handles}
+        await self.ledger.enter(
+            consumer, "m", paths, lambda: (2**63 - 1 if self.heard is None else self.heard, self.lost), lasting=lasting
+        )
         self.router.attach(consumer)
         return consumer
 

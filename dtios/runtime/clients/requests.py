@@ -110,7 +110,7 @@ async def _subscribe(session: Session, body: p.Subscribe, request: p.Request) ->
     name = f"{session.principal.name}/{body.name or body.stream}"
     consumer = Consumer(name, handles, body.policy, body.capacity, session.kernel.clock)
     session.check_free(body.stream)
-    await session.kernel.ledger.enter(consumer, machine.identity, handles, lasting=bool(body.name))
+    await session.kernel.ledger.enter(consumer, machine.identity, handles, lambda: machine.link.received, lasting=bool(body.name))
     session.open_data(body.stream, machine, consumer, body.window)
     return list(handles.items())
 

@@ -4,19 +4,27 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from dtios.model.gap import Gap
+from dtios.model.gap import Gap, GapCause
 from dtios.runtime.data.consumer import Consumer, Gaps
 from dtios.runtime.ledger.account import Account
 from dtios.runtime.ledger.mark import Mark
 from dtios.sdk.clock import Clock
 from dtios.sdk.protocol import LedgerGap, LedgerView, Policy
 
-__all__ = ["Entry"]
+__all__ = ["Entry", "Heard"]
+
+Heard = Callable[[], tuple[int, Mapping[int, int]]]
+"""Until when (ns UTC) all that a machine sent was received: it was heard of then, or lost since; and the signals of which it was
+lost earlier (handle -> since when)."""
 
 HISTORY: Final = 200
 """Gaps kept of each consumer on each machine: the newest. One that many signals share counts once."""
 NAMED: Final = 5
 """Signals of a Gap that are named; of more only the number is told."""
+
+
+def _always() -> tuple[int, Mapping[int, int]]:
+    return 2**63 - 1, {}
 
 
 class Entry:
@@ -41,6 +49,7 @@ class Entry:
         self._clock = clock
         self._reach = reach
         self._over = over
+        self._heard: Heard = _always
         self._paths: Mapping[int, str] = {}
         self._past: dict[str, Account] = {}
         self._balanced = True
@@ -52,8 +61,9 @@ class Entry:
     def key(self) -> tuple[str, str]:
         return (self.name, self.identity)
 
-    def begin(self, consumer: Consumer, paths: Mapping[int, str]) -> None:
+    def begin(self, consumer: Consumer, paths: Mapping[int, str], heard: Heard) -> None:
         self.consumer = consumer
+        self._heard = heard
         self._begun = self._clock.now()
         self._paths = paths
         self._policy = consumer.policy
@@ -89,9 +99,18 @@ class Entry:
         return self.mark
 
     def _note(self, mark: Mark, consumer: Consumer, complete: int) -> None:
-        mark.complete = min(complete, max(self._reach(), self._begun))
+        # A connection that is lost, or dead and nobody knows it yet: its Gap is told when the machine is heard of again, and a
+        # runtime that ends before that must not have vouched for more than what was received.
+        heard, lost = self._heard()
+        reach = min(self._reach(), heard)
+        mark.complete = min(complete, max(reach, self._begun))
+        mark.owed = {
+            self._paths[handle]: (GapCause.CONNECTION_LOST, max(since, self._begun))
+            for handle, since in lost.items()
+            if handle in self._paths
+        }
         owed = ((self._paths[handle], gap) for handle, gap in consumer.owed.items() if handle in self._paths)
-        mark.owed = {path: (gap.cause, gap.receive_from or 0) for path, gap in owed}
+        mark.owed |= {path: (gap.cause, gap.receive_from or 0) for path, gap in owed}
 
     # --- what is shown ---
 

@@ -14,7 +14,7 @@ from dtios.model.errors import TemporaryError
 from dtios.runtime.commands.journal import Journal
 from dtios.runtime.data.consumer import Consumer
 from dtios.runtime.data.router import Router
-from dtios.runtime.ledger.entry import Entry
+from dtios.runtime.ledger.entry import Entry, Heard
 from dtios.runtime.ledger.mark import MOST_AWAY, Mark, MarkStore
 from dtios.sdk.clock import Clock
 
@@ -49,8 +49,9 @@ class Ledger:
     def __iter__(self) -> Iterator[Entry]:
         return iter(tuple(self._entries.values()))
 
-    async def enter(self, consumer: Consumer, identity: str, paths: Mapping[int, str], *, lasting: bool) -> None:
-        """A stream begins on the machine of this identity. `paths`: handle -> the signal's path.
+    async def enter(self, consumer: Consumer, identity: str, paths: Mapping[int, str], heard: Heard, *, lasting: bool) -> None:
+        """A stream begins on the machine of this identity. `paths`: handle -> the signal's path; `heard` tells how far the
+        machine was heard.
 
         `lasting`: the consumer's name is its own, and whoever has it later is the same consumer; it is durable when this returns.
         Two that live at one time are two: the second gets `#2` after its name. Raises TemporaryError."""
@@ -61,7 +62,7 @@ class Ledger:
         if entry is None:
             mark = self._before.pop(key, Mark(*key, [], 0)) if lasting else None
             entry = self._entries[key] = Entry(*key, mark, self._clock, self._reach, self._over)
-        entry.begin(consumer, paths)
+        entry.begin(consumer, paths, heard)
         if entry.mark is not None:
             await self._go_on(entry.mark, consumer, paths, ended)
 

@@ -1,7 +1,7 @@
 """One supervised connection: connect, describe, subscribe, notice the loss, and again, for ever."""
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, Literal
 
@@ -309,6 +309,11 @@ class Link:
                 back.setdefault(since, []).append(handle)
         for since, some in back.items():
             self._router.miss(some, Gap(GapCause.CONNECTION_LOST, receive_from=since, receive_to=now))
+
+    @property
+    def received(self) -> tuple[int, Mapping[int, int]]:
+        """Until when (ns UTC) all that came is known to have been received, and the signals that are lost since earlier."""
+        return self._heard_at if self._lost_at is None else self._lost_at, self._outage
 
     def lost(self, loss: Loss) -> None:
         now = self._clock.now()

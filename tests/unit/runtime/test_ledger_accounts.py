@@ -96,6 +96,51 @@ async def test_after_the_runtime_s_end_each_signal_has_one_gap_from_the_last_che
         assert await handled(stranger) == []
 
 
+@pytest.mark.parametrize("whole", [True, False])
+async def test_what_was_lost_before_the_runtime_s_end_lies_in_the_gap(tmp_path: Path, whole: bool) -> None:
+    """A connection that is away, or dead and nobody knows it, or one signal's outage: checkpoints go on meanwhile."""
+    clock = Turned()
+    async with house(tmp_path, clock) as one:
+        a, b = one.signal("a"), one.signal("b")
+        consumer = await one.enter("app/speed", a, b)
+        lost = await one.deliver(a, b)
+        await handled(consumer)
+        if whole:
+            one.heard = lost
+        else:
+            one.lost = {a: lost}
+        clock.time += 5 * SECOND
+        await one.ledger.checkpoint()
+        written = clock.time
+    async with house(tmp_path, clock) as two:
+        a, b = two.signal("a"), two.signal("b")
+        consumer = await two.enter("app/speed", a, b)
+        back = await two.deliver(a, b)
+        gaps = dict(await handled(consumer))
+        if whole:
+            assert gaps == dict.fromkeys((a, b), Gap(GapCause.RUNTIME_RESTART, receive_from=lost, receive_to=back))
+        else:
+            assert gaps[a] == Gap(GapCause.CONNECTION_LOST, receive_from=lost, receive_to=back)
+            assert gaps[b] == Gap(GapCause.RUNTIME_RESTART, receive_from=written - MARGIN, receive_to=back)
+
+
+async def test_one_that_began_after_its_machine_was_lost_is_told_from_its_own_beginning(tmp_path: Path) -> None:
+    clock = Turned()
+    async with house(tmp_path, clock) as one:
+        one.heard = clock.time
+        clock.time += 5 * SECOND
+        begun = clock.time
+        await one.enter("app/speed", one.signal("a"))
+        clock.time += 5 * SECOND
+        await one.ledger.checkpoint()
+    async with house(tmp_path, clock) as two:
+        a = two.signal("a")
+        consumer = await two.enter("app/speed", a)
+        await two.deliver(a)
+        ((_, gap),) = await handled(consumer)
+        assert gap.receive_from == begun
+
+
 async def test_a_gap_that_nobody_was_told_yet_survives_another_end(tmp_path: Path) -> None:
     clock = Turned()
     async with house(tmp_path, clock) as one:
