@@ -33,11 +33,12 @@ class MqttAdapter(Adapter):
     def connect(self, url: str, settings: ConnectionSettings, home: Path) -> Connection:
         return MqttConnection(parse_url(url), _checked(settings), home)
 
-    async def discover(self, hint: str, listen: float = LISTEN) -> list[Endpoint]:
+    async def discover(self, hint: str, listen: float = LISTEN, settings: ConnectionSettings | None = None) -> list[Endpoint]:
         """At a broker's URL alone: who is there is known only after having listened. Nothing is sent but a subscription."""
         if "://" not in hint:
             return []
-        client = await open_session(parse_url(hint), MqttSettings(), f"dtios-{uuid.uuid4().hex[:12]}")
+        access = MqttSettings() if settings is None else _checked(settings)
+        client = await open_session(parse_url(hint), access, f"dtios-{uuid.uuid4().hex[:12]}")
         heard: Heard | None = None
         why = ""
         try:

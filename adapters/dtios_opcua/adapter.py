@@ -38,7 +38,7 @@ class OpcUaAdapter(Adapter):
         wanted_security(own.security, url)
         return OpcUaConnection(url, own, home)
 
-    async def discover(self, hint: str, listen: float = LISTEN) -> list[Endpoint]:
+    async def discover(self, hint: str, listen: float = LISTEN, settings: ConnectionSettings | None = None) -> list[Endpoint]:
         if hint and not hint.startswith("@"):
             _check_url(full_url(hint))
         return await discover(hint)

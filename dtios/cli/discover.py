@@ -29,6 +29,7 @@ def output_schema() -> dict[str, Any]:
 @click.option(
     "--timeout", type=click.FloatRange(min=0, min_open=True), default=30.0, show_default=True, help="Seconds for each HOST."
 )
+@click.option("--user", help="User name at a broker's URL; the password comes from $DTIOS_PASSWORD or is asked for.")
 @click.option(
     "--seconds",
     type=click.FloatRange(0, 3600, min_open=True),
@@ -39,8 +40,8 @@ def output_schema() -> dict[str, Any]:
 @place_options
 @json_option
 def command(
-    hosts: tuple[str, ...], interface: str | None, timeout: float, seconds: float, config: Path | None, state: Path | None,
-    as_json: bool,
+    hosts: tuple[str, ...], interface: str | None, timeout: float, user: str | None, seconds: float, config: Path | None,
+    state: Path | None, as_json: bool,
 ) -> int:  # fmt: skip
     """Find machines at each HOST: a name or address, with a port or not, or a URL.
 
@@ -55,9 +56,11 @@ def command(
       dtios discover mqtt://broker.example --seconds 30
       dtios discover
     """
+    from dtios.cli.options import Target
     from dtios.cli.output import Output
     from dtios.cli.place import find_place, through_runtime
     from dtios.cli.progress import shown_progress
+    from dtios.cli.reach import url_settings
     from dtios.cli.running import quiet_logging, run_async
     from dtios.model.errors import ConfigurationError
     from dtios.runtime.configuration.config import RuntimeConfig
@@ -67,11 +70,15 @@ def command(
         raise ConfigurationError("--interface is for asking the whole network", where="--interface", mend="leave HOST out")
     quiet_logging()
     place = find_place(config, state)
+    urls = [host for host in hosts if "://" in host]
+    if user is not None and not urls:
+        raise ConfigurationError("--user is for URLs", where="--user", mend="name a broker's URL, as mqtt://HOST")
+    settings = {url: url_settings(place, Target(url, None, config, state, None, user, timeout)) for url in urls}
     hints = list(dict.fromkeys(hosts)) or [f"@{interface}" if interface else ""]
 
     async def main() -> int:
         with shown_progress("starting") as (progress, closing):
-            finder = _Finder(hints, timeout, seconds, Output(as_json), progress, closing)
+            finder = _Finder(hints, timeout, seconds, settings, Output(as_json), progress, closing)
 
             async def body(client: Client, hosting: bool) -> int:
                 return await finder.run(client)
@@ -85,11 +92,19 @@ class _Finder:
     """Asks several addresses at once, and says each endpoint once."""
 
     def __init__(
-        self, hints: Sequence[str], timeout: float, seconds: float, output: "Output", progress: "OnProgress", closing: Any
+        self,
+        hints: Sequence[str],
+        timeout: float,
+        seconds: float,
+        settings: dict[str, dict[str, Any]],
+        output: "Output",
+        progress: "OnProgress",
+        closing: Any,
     ) -> None:
         self._hints = hints
         self._timeout = timeout
         self._seconds = seconds
+        self._settings = settings
         self._output = output
         self._progress = progress
         self._closing = closing
@@ -114,13 +129,17 @@ class _Finder:
         async with at_once:
             self._progress(f"asking {hint}" if hint else "asking the network", self._done, len(self._hints))
             try:
-                self._sort_in(await client.discover(hint, limit=self._timeout, listen=self._seconds))
+                self._sort_in(await self._discover(client, hint))
             except DtiosError as error:
                 if client.stopping.is_set():
                     raise
                 self._errors.append(error_to_json(error)["error"])
             self._done += 1
             self._progress("asked", self._done, len(self._hints))
+
+    async def _discover(self, client: "Client", hint: str) -> list[dict[str, Any]]:
+        settings = self._settings.get(hint)
+        return await client.discover(hint, limit=self._timeout, listen=self._seconds, settings=settings)
 
     def _sort_in(self, found: Iterable[dict[str, Any]]) -> None:
         for one in found:

@@ -55,6 +55,7 @@ def _listened(target: Target, seconds: float, as_json: bool) -> int:
     from dtios.cli.output import Output
     from dtios.cli.place import find_place, through_runtime
     from dtios.cli.progress import shown_progress
+    from dtios.cli.reach import url_settings
     from dtios.cli.running import quiet_logging, run_async
     from dtios.model.errors import ConfigurationError
     from dtios.runtime.configuration.config import RuntimeConfig
@@ -64,9 +65,10 @@ def _listened(target: Target, seconds: float, as_json: bool) -> int:
         raise ConfigurationError("--seconds is for a broker's URL", where=target.machine, mend="name the URL, or leave it out")
     quiet_logging()
     place = find_place(target.config, target.state)
+    settings = url_settings(place, target)
 
     async def body(client: Client, hosting: bool) -> int:
-        found = await client.discover(target.machine, limit=target.timeout, listen=seconds)
+        found = await client.discover(target.machine, limit=target.timeout, listen=seconds, settings=settings)
         form = _proposed(found, target)
         await Output(as_json).put(form, form["yaml"].rstrip("\n"))
         return 0

@@ -17,7 +17,7 @@ from dtios.runtime.configuration.config import RuntimeConfig
 from dtios.sdk.client import Client, OnProgress
 from dtios.sdk.protocol import MachineView
 
-__all__ = ["machine_wanted", "reach", "reach_all", "target_settings", "wanted_config"]
+__all__ = ["machine_wanted", "reach", "reach_all", "target_settings", "url_settings", "wanted_config"]
 
 
 def target_settings(target: Target) -> dict[str, Any]:
@@ -48,6 +48,12 @@ def _password(user: str) -> str:
             f"there is no password for {user} and no terminal to ask at", where="--user", mend="set DTIOS_PASSWORD"
         )
     return str(click.prompt(f"Password of {user}", hide_input=True, err=True))
+
+
+def url_settings(place: Place, target: Target) -> dict[str, Any]:
+    """Those given for a URL, else those of a machine that is configured there. Raises as `target_settings`."""
+    known = (dict(machine.settings) for machine in machines_at(place, target.machine).machines.values())
+    return target_settings(target) or next((settings for settings in known if settings), {})
 
 
 def wanted_config(place: Place, target: Target) -> RuntimeConfig:

@@ -314,11 +314,12 @@ class Adapter(ABC):
         and trust (`home/pki`), lies there. Raises ConfigurationError for a URL or settings that cannot be."""
 
     @abstractmethod
-    async def discover(self, hint: str, listen: float = LISTEN) -> list[Endpoint]:
+    async def discover(self, hint: str, listen: float = LISTEN, settings: ConnectionSettings | None = None) -> list[Endpoint]:
         """Endpoints at or around an address: a URL, `HOST` or `HOST:PORT`, and others that these know of. Empty: whatever makes
         itself known in the network, and `@ADDRESS` of one of our interfaces: whatever does so there; only then may anything be
         sent to everybody. Where machines are found by what they say, it listens for `listen` seconds. Ends within a minute
-        after that. Raises what the address that was asked failed with."""
+        after that. `settings`: how a URL is to be connected to, where anything is known of that. Raises what the address that
+        was asked failed with."""
 
     async def examine(
         self, url: str, settings: ConnectionSettings, home: Path, known: BrowseFacts | None = None

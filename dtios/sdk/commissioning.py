@@ -27,11 +27,16 @@ class Commissioning(ABC):
         return msgspec.convert(await self.request(body, progress), type)
 
     async def discover(
-        self, hint: str, progress: OnProgress | None = None, limit: float = 30.0, listen: float = LISTEN
+        self,
+        hint: str,
+        progress: OnProgress | None = None,
+        limit: float = 30.0,
+        listen: float = LISTEN,
+        settings: Mapping[str, Any] | None = None,
     ) -> list[dict[str, Any]]:
         """Endpoints at or around an address, each as `adapter`, `url`, `name`, `details`, and `error` where it did not answer.
         An empty hint asks the network. Raises what the address failed with."""
-        return await self._ask_for(list[dict[str, Any]], p.Discover(hint, limit), progress)
+        return await self._ask_for(list[dict[str, Any]], p.Discover(hint, limit, listen, dict(settings or {})), progress)
 
     async def examine(self, url: str, settings: Mapping[str, Any], limit: float = 60.0) -> list[Finding]:
         """Try whatever a connection to the URL needs."""

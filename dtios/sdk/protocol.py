@@ -477,12 +477,13 @@ class AnswerQuestion(Message):
 
 class Discover(Message):
     """Needs the grant `commission` (commands hold it). All adapters that can are asked, each for `limit` seconds at most, and
-    the `listen` seconds for which it may listen.
+    the `listen` seconds for which it may listen. `settings` are for a URL; without, those of the connection there is.
     -> list of {adapter, url, name, details, error}"""
 
     hint: str
     limit: float = 30.0
     listen: float = 10.0
+    settings: dict[str, Any] = {}
 
 
 class Examine(Message):

@@ -55,7 +55,7 @@ class MemoryAdapter(Adapter):
             raise ConfigurationError("there is no such machine in memory", where=url, mend=f"take one of these: {known}")
         return MemoryConnection(self._servers[url], settings)
 
-    async def discover(self, hint: str, listen: float = LISTEN) -> list[Endpoint]:
+    async def discover(self, hint: str, listen: float = LISTEN, settings: ConnectionSettings | None = None) -> list[Endpoint]:
         return [Endpoint(url, server.name) for url, server in sorted(self._servers.items()) if url.startswith(hint)]
 
 

@@ -279,7 +279,7 @@ async def _answer_question(session: Session, body: p.AnswerQuestion, request: p.
 @handles(p.Discover)
 async def _discover(session: Session, body: p.Discover, request: p.Request) -> list[dict[str, Any]]:
     _commissions(session, body.hint)
-    return await session.kernel.links.discover(body.hint, body.limit, body.listen, _progress(session, request))
+    return await session.kernel.links.discover(body.hint, body.limit, body.listen, body.settings, _progress(session, request))
 
 
 @handles(p.Examine)

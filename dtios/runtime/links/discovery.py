@@ -7,7 +7,7 @@ import structlog
 
 from dtios.model.errors import ConfigurationError, DtiosError, TemporaryError
 from dtios.runtime.registry import Registry
-from dtios.sdk.adapter import Adapter, Progress
+from dtios.sdk.adapter import Adapter, ConnectionSettings, Progress
 
 __all__ = ["adapters_for", "discover"]
 
@@ -27,7 +27,9 @@ def adapters_for(registry: Registry, hint: str) -> list[Adapter]:
     return named[:1] or ([registry.adapter_for(hint)] if "://" in hint else adapters)
 
 
-async def discover(registry: Registry, hint: str, limit: float, listen: float, progress: Progress) -> list[dict[str, Any]]:
+async def discover(
+    registry: Registry, hint: str, limit: float, listen: float, settings: ConnectionSettings | None, progress: Progress
+) -> list[dict[str, Any]]:
     """`adapter`, `url`, `name`, `details` and `error` of all that was found within `limit` seconds for each adapter, and the
     `listen` seconds for which it may listen besides.
 
@@ -40,7 +42,7 @@ async def discover(registry: Registry, hint: str, limit: float, listen: float, p
     async def ask(adapter: Adapter) -> None:
         try:
             with anyio.fail_after(limit + listen):
-                endpoints = await adapter.discover(hint, listen)
+                endpoints = await adapter.discover(hint, listen, settings)
         except DtiosError as error:
             errors.append(error)
         except TimeoutError:

@@ -250,9 +250,15 @@ class LinkTable:
             return self._held.get((normal_url(url), settings["user"]))
         return next((h for (at, _), h in self._held.items() if at == normal_url(url)), None)
 
-    async def discover(self, hint: str, limit: float, listen: float, progress: Progress) -> list[dict[str, Any]]:
-        """See `dtios.runtime.links.discovery`."""
-        return await discover(self._registry, hint, limit, listen, progress)
+    async def discover(
+        self, hint: str, limit: float, listen: float, settings: Mapping[str, Any], progress: Progress
+    ) -> list[dict[str, Any]]:
+        """See `dtios.runtime.links.discovery`. Without settings: with those of the connection there is at a URL."""
+        held = self._find(hint, settings) if "://" in hint else None
+        checked = held.settings if held is not None and not settings else None
+        if settings:
+            checked = self._settings(hint, settings, TYPED)
+        return await discover(self._registry, hint, limit, listen, checked, progress)
 
     async def examine(self, url: str, settings: Mapping[str, Any], limit: float) -> list[Finding]:
         """See `dtios.runtime.links.examining`. Without settings: with those of the connection there is."""

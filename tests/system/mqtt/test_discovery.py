@@ -88,6 +88,22 @@ async def test_nothing_to_be_heard_and_nobody_there(tmp_path: Path) -> None:
     assert broker.url in await dtios(tmp_path, "discover", broker.url, "--seconds", "0.3", status=1)
 
 
+async def test_a_broker_that_wants_a_password(tmp_path: Path) -> None:
+    passwords = tmp_path / "passwords"
+    await anyio.run_process(["mosquitto_passwd", "-b", "-c", str(passwords), "ann", "secret"])
+    passwords.chmod(0o644)
+    async with running_broker(Mosquitto(tmp_path, f"allow_anonymous false\npassword_file {passwords}\nuser root")) as broker:
+        said = await dtios(tmp_path, "discover", broker.url, "--seconds", "0.3", status=1)
+        assert "refused us" in said
+        (tmp_path / "word").write_text("secret")
+        (tmp_path / "dtios.yaml").write_text(
+            f"machines:\n  press:\n    endpoint: '{broker.url}'\n    machine: p2\n"
+            "    settings: {user: ann, password: {file: word}}\n"
+        )
+        said = await dtios(tmp_path, "discover", broker.url, "--seconds", "0.3", status=1)
+        assert "nothing was found" in said
+
+
 @pytest.mark.parametrize("arguments", [["discover", "mqtt://"], ["profile", "press", "--seconds", "1"]])
 async def test_what_cannot_be_asked(tmp_path: Path, arguments: list[str]) -> None:
     said = await dtios(tmp_path, *arguments, status=2)
