@@ -8,7 +8,7 @@ from tests.interop.reach import machines_of
 from tests.machines.process import MachineProcess
 from tests.system.cli.conftest import Ended, runner
 
-pytestmark = pytest.mark.interop
+pytestmark = [pytest.mark.interop, pytest.mark.slow]
 
 COUNT = 33  # NodeSets, the OPC UA namespace's own among them
 

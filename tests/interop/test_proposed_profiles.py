@@ -48,6 +48,7 @@ def comes_out_the_same(dtios: Dtios, folder: Path, endpoint: str) -> dict[str, s
     return texts
 
 
+@pytest.mark.slow
 def test_machines_of_companion_specifications(dtios: Dtios, tmp_path: Path, interop_server: MachineProcess):
     texts = comes_out_the_same(dtios, tmp_path, interop_server.endpoint)
     assert len(texts) > 2

@@ -108,6 +108,7 @@ async def applied(changes: Changes, client: Client, runtime: Runtime, *, by_file
     assert runtime.configuration.running.config == wanted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [5])
 async def test_values_of_untouched_machines_keep_flowing_through_fifty_changes(tmp_path: Path, seed: int) -> None:
     async with (

@@ -74,7 +74,7 @@ async def the_result(kind: type[MemoryConnection], rule: str) -> Result:
 
 def timed(rules: Iterable[str]) -> list[Any]:
     """Rules whose promise is a time take it."""
-    long = {"CON-7", "FLT-4", "LIV-8", "LIV-9", "LIV-10"}
+    long = {"CON-2", "CON-7", "FLT-4", "FLT-6", "FLT-7", "LIV-8", "LIV-9", "LIV-10"}
     return [pytest.param(rule, marks=pytest.mark.slow) if rule in long else rule for rule in rules]
 
 
