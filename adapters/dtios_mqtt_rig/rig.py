@@ -23,7 +23,7 @@ __all__ = ["LACKS", "Machine", "MqttBench", "MqttRig"]
 LACKS: Final[dict[Need, str]] = {
     Need.METHODS: "MQTT has no methods",
     Need.EVENTS: "neither Sparkplug nor plain topics have events or conditions",
-    Need.OVERFLOW: "this broker drops nothing; that a number is missing is tried with Sparkplug's own rules",
+    Need.OVERFLOW: "this broker drops nothing; that a number was left out is tried with Sparkplug's own rules",
     Need.TOLD_CLOCK: "over MQTT nobody can be asked for his time",
 }
 _TOLD: Final = 0.3
