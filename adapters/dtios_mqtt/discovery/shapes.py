@@ -49,8 +49,8 @@ class Field:
     @property
     def decimal(self) -> str:
         """The sign in numbers that come as texts."""
-        found = {_NUMBER.fullmatch(v)["sign"][:1] for v in self.values if isinstance(v, str) and _sign(v)}  # type: ignore[index]
-        return "," if found == {","} else "."
+        numbers = [found for value in self.values if isinstance(value, str) and (found := _NUMBER.fullmatch(value)) is not None]
+        return "," if {number["sign"][:1] for number in numbers if number["sign"]} == {","} else "."
 
     @property
     def time_format(self) -> str | None:
@@ -68,11 +68,6 @@ class Field:
     @property
     def shown(self) -> str:
         return f"{self.values[0]!r}"[:_SHOWN] if self.values else "null"
-
-
-def _sign(text: str) -> bool:
-    found = _NUMBER.fullmatch(text)
-    return found is not None and found["sign"] is not None
 
 
 def _is_iso(text: str) -> bool:

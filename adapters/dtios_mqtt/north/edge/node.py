@@ -226,7 +226,7 @@ class PublishedNode:
         # What the birth told of the present is told after it as history alone.
         historical = parcel.historical or parcel.position <= device.told
         for sequence, gaps, rows in self._messages(device, parcel, now, historical):
-            order = sorted(range(len(rows)), key=lambda number, rows=rows: rows[number].timestamp or 0)  # type: ignore[misc]
+            order = sorted(range(len(rows)), key=[row.timestamp or 0 for row in rows].__getitem__)
             said += self._sized(device, _Numbers(parcel.epoch, sequence, historical), gaps, rows, order, 0, now, largest)
         return said
 
